@@ -1,0 +1,2 @@
+//! The folder adapter.
+fn main() {}

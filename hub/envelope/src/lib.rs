@@ -1,0 +1,2 @@
+//! envelope
+pub mod seal;

@@ -1,0 +1,2 @@
+//! The program `truc`.
+fn main() {}
