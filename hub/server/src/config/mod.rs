@@ -1,0 +1,214 @@
+//! The configuration: `config/truc.toml` is the default and the reference, compiled in; a file of one's
+//! own is laid over it. Every key is a field here, and a test keeps both in step.
+
+mod read;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use truc_model::AgencyCode;
+
+pub use read::{ConfigError, Loaded, load};
+
+/// The default file.
+pub const DEFAULT: &str = include_str!("../../../../config/truc.toml");
+
+/// The whole configuration. Units stand last in each name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This hub.
+    pub hub: Hub,
+    /// RabbitMQ.
+    pub broker: Broker,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// What is taken in.
+    pub intake: Intake,
+    /// How it is forwarded.
+    pub delivery: Delivery,
+    /// Trust in seals.
+    pub seal: Seal,
+    /// The directory.
+    pub directory: Directory,
+    /// Markings of state secrecy.
+    pub secrecy: Secrecy,
+    /// Log lines.
+    pub log: Log,
+}
+
+/// This hub.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Hub {
+    /// Its own system code.
+    pub code: AgencyCode,
+    /// Owner of its leases.
+    pub name: String,
+    /// Level-1 groups of the province itself.
+    pub home_prefixes: Vec<String>,
+}
+
+/// RabbitMQ.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// `amqp://user@host:port/vhost`, without a password.
+    pub url: String,
+    /// Base of the management interface.
+    pub management_url: String,
+    /// File with the password; empty takes `TRUC_BROKER_PASSWORD`.
+    pub password_file: PathBuf,
+    /// Type of the queues.
+    pub queue_type: QueueType,
+    /// One connection attempt.
+    pub connect_timeout_ms: u64,
+    /// One operation.
+    pub operation_timeout_ms: u64,
+    /// One confirm.
+    pub confirm_timeout_ms: u64,
+    /// Unconfirmed publishes.
+    pub publish_window: usize,
+    /// Unsettled messages of `truc.submit.document`.
+    pub prefetch_document: u16,
+    /// Unsettled messages of `truc.submit.status`.
+    pub prefetch_status: u16,
+    /// Unsettled messages of `truc.submit.taken`.
+    pub prefetch_taken: u16,
+}
+
+/// Type of the queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueType {
+    /// One node.
+    Classic,
+    /// A cluster.
+    Quorum,
+}
+
+/// The ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// The back end.
+    pub kind: LedgerKind,
+    /// The database file.
+    pub path: PathBuf,
+    /// Submissions a transaction.
+    pub batch_max: usize,
+    /// Commands waiting for the writer.
+    pub queue_max: usize,
+}
+
+/// The ledger's back end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LedgerKind {
+    /// The embedded default.
+    Sqlite,
+}
+
+/// What is taken in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Intake {
+    /// Largest packet.
+    pub max_body_bytes: usize,
+    /// Most recipients of one packet.
+    pub max_recipients: usize,
+    /// Threads that check; 0 = one per processor.
+    pub verify_workers: usize,
+}
+
+/// How it is forwarded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Delivery {
+    /// Untaken deliveries in each inbox.
+    pub window: u32,
+    /// Urgent ones beyond it.
+    pub urgent_extra: u32,
+    /// Messages a claim.
+    pub claim_max: usize,
+    /// How long a claim holds.
+    pub lease_s: u64,
+    /// Longest rest between two looks.
+    pub poll_ms: u64,
+    /// First wait after a failed publish.
+    pub retry_min_ms: u64,
+    /// Longest wait after a failed publish.
+    pub retry_max_ms: u64,
+    /// Age at which an untaken delivery is told of.
+    pub not_taken_after_h: u64,
+}
+
+/// Trust in seals.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// PEM files of the anchors.
+    pub anchors: Vec<PathBuf>,
+    /// CRL files.
+    pub crls: Vec<PathBuf>,
+    /// How far `iat` may lie ahead.
+    pub max_ahead_s: u32,
+    /// How old `iat` may be.
+    pub max_age_days: u32,
+    /// What is asked of extended key usage.
+    pub key_usage: KeyUsage,
+}
+
+/// What is asked of a certificate's extended key usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KeyUsage {
+    /// None at all, or one of the signing purposes.
+    AnySigning,
+    /// One of the signing purposes.
+    Required,
+}
+
+/// The directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// How often a new version is looked for.
+    pub refresh_ms: u64,
+}
+
+/// Markings of state secrecy.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secrecy {
+    /// Whole markings, letter case as written.
+    pub markings: Vec<String>,
+}
+
+/// Log lines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// Their form.
+    pub format: LogFormat,
+    /// Level or filter.
+    pub level: String,
+}
+
+/// Form of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        // A test reads the compiled-in file; a build whose default does not read cannot pass it.
+        #[allow(clippy::expect_used, reason = "the compiled-in file, read by a test")]
+        toml::from_str(DEFAULT).expect("the compiled-in configuration reads")
+    }
+}

@@ -1,0 +1,232 @@
+//! Reading a configuration file: laid over the default, checked value by value, paths made absolute.
+
+use std::path::{Path, PathBuf};
+
+use super::{Config, DEFAULT};
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is no TOML, a key is unknown, or a value has the wrong type.
+    #[error("{path}: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says, with line and column.
+        message: String,
+    },
+    /// A value makes no sense.
+    #[error("{}", .0.iter().map(|p| format!("{}: {}", p.key, p.problem)).collect::<Vec<_>>().join("\n"))]
+    Values(Vec<Problem>),
+}
+
+/// One value that makes no sense.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key, dotted.
+    pub key: &'static str,
+    /// What is wrong and what would be right.
+    pub problem: String,
+}
+
+/// A configuration and where it came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The values, paths absolute or relative to the current folder.
+    pub config: Config,
+    /// The file laid over the default.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the default, lays `file` over it, and checks the values.
+///
+/// # Errors
+/// [`ConfigError`], naming the file, the key, and what would be right.
+pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let mut merged = parse(DEFAULT, Path::new("config/truc.toml"))?;
+    if let Some(path) = file {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        lay_over(&mut merged, parse(&text, path)?);
+    }
+    let shown = file.unwrap_or_else(|| Path::new("config/truc.toml")).to_owned();
+    let mut config: Config = merged
+        .try_into()
+        .map_err(|error: toml::de::Error| ConfigError::Parse { path: shown, message: error.to_string() })?;
+    if let Some(folder) = file.and_then(Path::parent) {
+        make_absolute(&mut config, folder);
+    }
+    let problems = check(&config);
+    if problems.is_empty() {
+        Ok(Loaded { config, file: file.map(Path::to_owned) })
+    } else {
+        Err(ConfigError::Values(problems))
+    }
+}
+
+fn parse(text: &str, path: &Path) -> Result<toml::Table, ConfigError> {
+    text.parse().map_err(|error: toml::de::Error| ConfigError::Parse {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })
+}
+
+fn lay_over(base: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+fn make_absolute(config: &mut Config, folder: &Path) {
+    let absolute = |path: &mut PathBuf| {
+        if !path.as_os_str().is_empty() {
+            *path = folder.join(&*path);
+        }
+    };
+    absolute(&mut config.broker.password_file);
+    absolute(&mut config.ledger.path);
+    config.seal.anchors.iter_mut().for_each(absolute);
+    config.seal.crls.iter_mut().for_each(absolute);
+}
+
+fn check(config: &Config) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut ask = |holds: bool, key: &'static str, problem: &str| {
+        if !holds {
+            problems.push(Problem { key, problem: problem.to_owned() });
+        }
+    };
+    let url = &config.broker.url;
+    ask(url.starts_with("amqp://") || url.starts_with("amqps://"), "broker.url", "begins with amqp:// or amqps://");
+    let user_info = url.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
+    ask(!user_info.is_empty(), "broker.url", "names the hub's user: amqp://truc@host:5672/vhost");
+    ask(!user_info.contains(':'), "broker.url", "holds a password; put it into password_file or TRUC_BROKER_PASSWORD");
+    ask(!config.hub.name.trim().is_empty(), "hub.name", "is empty");
+    ask(
+        config.hub.code.form() == truc_model::CodeForm::System,
+        "hub.code",
+        "is a system code, with the level-1 letter W, such as 00.60.W00",
+    );
+    ask((1..=65_535).contains(&config.broker.publish_window), "broker.publish_window", "is from 1 to 65535");
+    for (value, key) in [
+        (config.broker.prefetch_document, "broker.prefetch_document"),
+        (config.broker.prefetch_status, "broker.prefetch_status"),
+        (config.broker.prefetch_taken, "broker.prefetch_taken"),
+    ] {
+        ask(value > 0, key, "is at least 1: 0 would mean no bound at all");
+    }
+    ask(config.ledger.batch_max > 0, "ledger.batch_max", "is at least 1");
+    ask(config.ledger.queue_max > 0, "ledger.queue_max", "is at least 1");
+    ask(config.intake.max_body_bytes > 0, "intake.max_body_bytes", "is at least 1");
+    ask(
+        config.intake.max_body_bytes <= MAX_BODY_BYTES,
+        "intake.max_body_bytes",
+        "is at most 134217728: RabbitMQ's own default limit for one message",
+    );
+    ask(config.intake.max_recipients > 0, "intake.max_recipients", "is at least 1");
+    ask(config.delivery.window > 0, "delivery.window", "is at least 1");
+    ask(config.delivery.claim_max > 0, "delivery.claim_max", "is at least 1");
+    ask(config.delivery.poll_ms > 0, "delivery.poll_ms", "is at least 1");
+    ask(config.directory.refresh_ms > 0, "directory.refresh_ms", "is at least 1");
+    ask(
+        config.delivery.lease_s * 1000 > config.broker.confirm_timeout_ms,
+        "delivery.lease_s",
+        "is longer than broker.confirm_timeout_ms, else two hubs could publish one delivery",
+    );
+    ask(
+        config.delivery.retry_min_ms > 0 && config.delivery.retry_min_ms <= config.delivery.retry_max_ms,
+        "delivery.retry_min_ms",
+        "is at least 1 and at most retry_max_ms",
+    );
+    ask(
+        config.secrecy.markings.iter().all(|marking| !marking.trim().is_empty()),
+        "secrecy.markings",
+        "has an empty marking, which would match everything",
+    );
+    problems
+}
+
+/// Largest packet that can be configured: RabbitMQ 3.x takes 128 MiB by default.
+const MAX_BODY_BYTES: usize = 128 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(text: &str) -> Result<Loaded, ConfigError> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("my.toml");
+        std::fs::write(&path, text).unwrap();
+        load(Some(&path))
+    }
+
+    #[test]
+    fn the_default_file_has_every_key_and_no_other() {
+        let loaded = load(None).unwrap();
+        // Fields have no serde defaults and unknown keys are errors, so reading proves both ways; writing
+        // it back proves that no key is read and dropped.
+        let written = toml::Table::try_from(&loaded.config).unwrap();
+        let default: toml::Table = DEFAULT.parse().unwrap();
+        assert_eq!(written, default);
+        assert_eq!(Config::default(), loaded.config);
+    }
+
+    #[test]
+    fn every_key_of_the_default_file_is_explained() {
+        let mut explained = false;
+        for line in DEFAULT.lines() {
+            if line.starts_with('#') {
+                explained = true;
+            } else if line.contains(" = ") {
+                assert!(explained, "{line}");
+            } else {
+                explained = line.starts_with('[') && explained;
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_changes_only_what_it_says() {
+        let loaded = with("[delivery]\nwindow = 3\n[ledger]\npath = \"x/y.db\"").unwrap();
+        assert_eq!(loaded.config.delivery.window, 3);
+        assert_eq!(loaded.config.delivery.claim_max, Config::default().delivery.claim_max);
+        assert!(loaded.config.ledger.path.is_absolute());
+        assert!(loaded.config.broker.password_file.as_os_str().is_empty());
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, expected) in [
+            ("[delivery]\nwindows = 3", "windows"),
+            ("[delivery]\nwindow = \"three\"", "window"),
+            ("[delivery]\nwindow = 0", "delivery.window"),
+            ("[broker]\nurl = \"amqp://truc:secret@h/v\"", "password"),
+            ("[broker]\nurl = \"http://h\"", "amqp://"),
+            ("[delivery]\nlease_s = 30", "delivery.lease_s"),
+            ("[hub]\ncode = \"000.00.00.H60\"", "hub.code"),
+            ("[intake]\nmax_body_bytes = 134217729", "intake.max_body_bytes"),
+            ("[secrecy]\nmarkings = [\" \"]", "secrecy.markings"),
+            ("x = [", "TOML"),
+        ] {
+            let message = with(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+            assert!(!message.contains("secret@"), "{message}");
+        }
+        assert!(with("[delivery]\nlease_s = 31").is_ok());
+        assert!(with("[intake]\nmax_body_bytes = 134217728").is_ok());
+    }
+}
