@@ -1,0 +1,522 @@
+//! The import of agencies.
+//!
+//! A row finds its agency by any of its codes. A column the file has is the truth about its fact, an
+//! empty cell included; a column it lacks leaves the fact alone. Codes are added and dated, never removed.
+
+use std::collections::{HashMap, HashSet};
+
+use truc_model::{AgencyCode, AgencyId, CodeForm, SystemId};
+
+use super::text::{self, Cell};
+use super::{
+    Added, Changed, Changes, FieldChange, Gone, ImportOptions, ImportReport, Subject, field_change, sheet,
+};
+use crate::agency::{Agency, CodeRow, CodeState};
+use crate::dated::{self, Validity};
+use crate::edit::{EditError, Editor, set_first_always};
+use crate::problem::{Column, Problem, ProblemKind};
+use crate::snapshot::Directory;
+
+const COLUMNS: &[Column] = &[
+    Column::Code,
+    Column::Name,
+    Column::OtherCodes,
+    Column::Parent,
+    Column::Level,
+    Column::System,
+    Column::ValidFrom,
+    Column::ValidTo,
+    Column::Decision,
+    Column::Note,
+];
+
+/// Reads agencies from CSV (`docs/reference/directory.md`) and makes the next version.
+///
+/// Never fails: what cannot be used is told in the report by line, and the rest is taken. The same file
+/// a second time changes nothing.
+#[must_use]
+pub fn import_agencies(current: &Directory, csv: &[u8], options: &ImportOptions) -> ImportReport {
+    let mut problems = Vec::new();
+    let sheet = sheet::read(csv, COLUMNS, &[Column::Code, Column::Name], &mut problems);
+    let mut import = Import {
+        current,
+        options,
+        editor: Editor::new(current),
+        problems,
+        code_lines: HashMap::new(),
+        agency_lines: HashMap::new(),
+        systems_told: HashSet::new(),
+        touched: Vec::new(),
+    };
+    for row in &sheet.rows {
+        if let Some(row) = import.read_row(row) {
+            import.take(row);
+        }
+    }
+    import.set_parents();
+    import.report(sheet.count)
+}
+
+struct Import<'a> {
+    current: &'a Directory,
+    options: &'a ImportOptions,
+    editor: Editor<'a>,
+    problems: Vec<Problem>,
+    /// Where the file names a code for the first time.
+    code_lines: HashMap<AgencyCode, u64>,
+    /// Where the file names an agency for the first time.
+    agency_lines: HashMap<AgencyId, u64>,
+    /// Systems already told as not registered.
+    systems_told: HashSet<SystemId>,
+    touched: Vec<Touched>,
+}
+
+/// A row taken.
+struct Touched {
+    line: u64,
+    agency: AgencyId,
+    code: AgencyCode,
+    parent: Cell<AgencyCode>,
+    /// Name before, and what is different; `None` for a new agency.
+    known: Option<(String, Vec<FieldChange>)>,
+}
+
+/// A row read, nothing but its own cells considered.
+struct AgencyRow {
+    line: u64,
+    name: String,
+    /// The preferred one first, none twice.
+    codes: Vec<AgencyCode>,
+    parent: Cell<AgencyCode>,
+    level: Cell<u8>,
+    system: Cell<SystemId>,
+    valid_from: Cell<jiff::civil::Date>,
+    valid_to: Cell<jiff::civil::Date>,
+    decision: Option<String>,
+    note: Cell<String>,
+}
+
+impl Import<'_> {
+    fn error(&mut self, line: u64, column: Column, kind: ProblemKind, found: &str) {
+        self.problems.push(Problem::error(kind, found).at(line, column));
+    }
+
+    fn warn(&mut self, line: u64, column: Column, kind: ProblemKind, found: &str) {
+        self.problems.push(Problem::warning(kind, found).at(line, column));
+    }
+
+    /// `None` when the row is left out.
+    fn read_row(&mut self, row: &sheet::Row) -> Option<AgencyRow> {
+        let line = row.line;
+        let code = self.read_code(line, Column::Code, row.raw(Column::Code)?)?;
+        let name = self.read_name(line, row.raw(Column::Name)?)?;
+        let mut codes = vec![code];
+        for raw in row.raw(Column::OtherCodes).unwrap_or_default().split(';') {
+            if raw.trim().is_empty() {
+                continue;
+            }
+            let other = self.read_code(line, Column::OtherCodes, raw)?;
+            if codes.contains(&other) {
+                self.warn(line, Column::OtherCodes, ProblemKind::CodeRepeated, raw);
+            } else {
+                codes.push(other);
+            }
+        }
+        let valid_from = self.read_date(line, Column::ValidFrom, row)?;
+        let valid_to = self.read_date(line, Column::ValidTo, row)?;
+        if let (Cell::Value(from), Cell::Value(to)) = (&valid_from, &valid_to)
+            && from >= to
+        {
+            self.error(
+                line,
+                Column::ValidTo,
+                ProblemKind::DatesReversed,
+                &format!("{from}, {to}"),
+            );
+            return None;
+        }
+        let (parent, bad) = Cell::read(row.text(Column::Parent), AgencyCode::parse);
+        if let Some(why) = bad {
+            let found = row.text(Column::Parent).unwrap_or_default();
+            self.warn(line, Column::Parent, ProblemKind::CodeBad(why), found);
+        }
+        let (system, bad) = Cell::read(row.text(Column::System), SystemId::new);
+        if bad.is_some() {
+            let found = row.text(Column::System).unwrap_or_default();
+            self.warn(line, Column::System, ProblemKind::SystemIdBad, found);
+        }
+        let (level, bad) = Cell::read(row.text(Column::Level), read_level);
+        if bad.is_some() {
+            let found = row.text(Column::Level).unwrap_or_default();
+            self.warn(line, Column::Level, ProblemKind::LevelBad, found);
+        }
+        let plain = |text: &str| Ok::<_, ()>(text::clean(text));
+        Some(AgencyRow {
+            line,
+            name,
+            codes,
+            parent,
+            level,
+            system,
+            valid_from,
+            valid_to,
+            decision: Cell::read(row.text(Column::Decision), plain).0.or_known(None),
+            note: Cell::read(row.text(Column::Note), plain).0,
+        })
+    }
+
+    fn read_code(&mut self, line: u64, column: Column, raw: &str) -> Option<AgencyCode> {
+        let kind = match AgencyCode::parse(raw) {
+            Ok(code) if code.form() == CodeForm::System => ProblemKind::CodeOfSystem,
+            Ok(code) => {
+                // In a list, the spaces after the separators are no one's spelling.
+                let written = if column == Column::OtherCodes {
+                    raw.trim()
+                } else {
+                    raw
+                };
+                if code.as_str() != written {
+                    self.warn(line, column, ProblemKind::CodeSpelling(code.clone()), raw);
+                }
+                return Some(code);
+            }
+            Err(_) if raw.trim().is_empty() => ProblemKind::ValueMissing,
+            Err(why) => ProblemKind::CodeBad(why),
+        };
+        self.error(line, column, kind, raw.trim());
+        None
+    }
+
+    fn read_name(&mut self, line: u64, raw: &str) -> Option<String> {
+        let name = text::clean(raw);
+        if name.is_empty() {
+            self.error(line, Column::Name, ProblemKind::ValueMissing, "");
+            return None;
+        }
+        if name != raw {
+            self.warn(line, Column::Name, ProblemKind::NameSpelling, raw);
+        }
+        if name.chars().count() > Agency::NAME_MAX {
+            self.warn(line, Column::Name, ProblemKind::NameTooLong, &name);
+        }
+        Some(name)
+    }
+
+    fn read_date(&mut self, line: u64, column: Column, row: &sheet::Row) -> Option<Cell<jiff::civil::Date>> {
+        let (cell, bad) = Cell::read(row.text(column), text::date);
+        if bad.is_some() {
+            let found = row.text(column).unwrap_or_default();
+            self.error(line, column, ProblemKind::DateBad, found);
+            return None;
+        }
+        Some(cell)
+    }
+
+    /// Finds the row's agency, or makes it, and applies the row; or tells why it is left out.
+    fn take(&mut self, row: AgencyRow) {
+        let line = row.line;
+        let column = |place: usize| {
+            if place == 0 {
+                Column::Code
+            } else {
+                Column::OtherCodes
+            }
+        };
+        let mut owner = None;
+        for (place, code) in row.codes.iter().enumerate() {
+            if let Some(first) = self.code_lines.get(code).copied() {
+                self.error(
+                    line,
+                    column(place),
+                    ProblemKind::CodeTwice { first },
+                    code.as_str(),
+                );
+                return;
+            }
+            match (owner, self.editor.owner_of(code)) {
+                (None, known) => owner = known,
+                (Some(owner), Some(other)) if owner != other => {
+                    self.error(line, column(place), ProblemKind::CodeTaken(other), code.as_str());
+                    return;
+                }
+                _ => {}
+            }
+        }
+        if let Some(agency) = owner
+            && let Some(first) = self.agency_lines.get(&agency).copied()
+        {
+            let kind = ProblemKind::AgencyTwice { first, agency };
+            self.error(line, Column::Code, kind, row.codes[0].as_str());
+            return;
+        }
+        let applied = match owner {
+            None => self.add(&row).map(|id| (id, None)),
+            Some(id) => self.update(id, &row).map(|known| (id, Some(known))),
+        };
+        let (agency, known) = match applied {
+            Ok(applied) => applied,
+            Err(error) => {
+                let (column, kind) = match error {
+                    EditError::Dates => (Column::ValidTo, ProblemKind::DatesReversed),
+                    EditError::Limit { max, .. } => (Column::Code, ProblemKind::LimitReached { max }),
+                    // The cases of free codes and known agencies are settled above.
+                    _ => (Column::Code, ProblemKind::ValueMissing),
+                };
+                self.error(line, column, kind, row.codes[0].as_str());
+                return;
+            }
+        };
+        if let Cell::Value(system) = &row.system
+            && self.current.system(system).is_none()
+            && self.systems_told.insert(system.clone())
+        {
+            let kind = ProblemKind::SystemNotRegistered(system.clone());
+            self.warn(line, Column::System, kind, system.as_str());
+        }
+        self.agency_lines.insert(agency, line);
+        self.code_lines
+            .extend(row.codes.iter().map(|code| (code.clone(), line)));
+        self.touched.push(Touched {
+            line,
+            agency,
+            code: row.codes[0].clone(),
+            parent: row.parent,
+            known,
+        });
+    }
+
+    fn add(&mut self, row: &AgencyRow) -> Result<AgencyId, EditError> {
+        let codes = self.code_rows(&[], row);
+        let id = self.editor.add_agency(&row.name, codes)?;
+        let on = self.options.on;
+        let agency = self.editor.agency_mut(id)?;
+        agency.level = row.level.clone().or_known(None);
+        agency.note = row.note.clone().or_known(None);
+        set_first_always(&mut agency.served_by, row.system.clone().or_known(None), on);
+        Ok(id)
+    }
+
+    /// Applies a row to a known agency; its name before, and what is different.
+    fn update(&mut self, id: AgencyId, row: &AgencyRow) -> Result<(String, Vec<FieldChange>), EditError> {
+        let on = self.options.on;
+        let before = self.editor.agency_mut(id)?.clone();
+        let codes = self.code_rows(&before.codes, row);
+        if codes.iter().any(|row| !row.valid.is_sound()) {
+            return Err(EditError::Dates);
+        }
+        if codes.len() > Agency::MAX_CODES {
+            let max = Agency::MAX_CODES;
+            return Err(EditError::Limit {
+                what: "codes of an agency",
+                max,
+            });
+        }
+        for added in &codes[..] {
+            if before.codes.iter().all(|known| known.code != added.code) {
+                self.editor.add_code(id, added.clone())?;
+            }
+        }
+        let agency = self.editor.agency_mut(id)?;
+        agency.codes = codes;
+        dated::set_from(&mut agency.names, Some(row.name.clone()), on);
+        agency.level = row.level.clone().or_known(before.level);
+        agency.note = row.note.clone().or_known(before.note.clone());
+        let system = row.system.clone().or_known(before.assigned(on).cloned());
+        set_first_always(&mut agency.served_by, system, on);
+
+        let mut fields = code_changes(&before.codes, &agency.codes);
+        field_change(&mut fields, Column::Name, before.name(on), agency.name(on));
+        field_change(&mut fields, Column::Level, before.level, agency.level);
+        field_change(
+            &mut fields,
+            Column::System,
+            before.assigned(on),
+            agency.assigned(on),
+        );
+        field_change(
+            &mut fields,
+            Column::Note,
+            before.note.as_ref(),
+            agency.note.as_ref(),
+        );
+        let name = before.name(on).unwrap_or_default().to_owned();
+        Ok((name, fields))
+    }
+
+    /// The code rows of an agency after a row of the file: those it names first, in its order.
+    ///
+    /// `valid_from` dates the preferred code alone (the others were there before it), `valid_to` all codes
+    /// the row names (the agency ends).
+    fn code_rows(&self, known: &[CodeRow], row: &AgencyRow) -> Vec<CodeRow> {
+        let mut rows = Vec::with_capacity(known.len() + row.codes.len());
+        for (place, code) in row.codes.iter().enumerate() {
+            let old = known.iter().find(|known| known.code == *code);
+            let mut valid = old.map_or(Validity::ALWAYS, |old| old.valid);
+            match (&row.valid_to, place) {
+                (Cell::Empty, 0) => valid.to = None,
+                (Cell::Value(to), _) => valid.to = Some(*to),
+                _ => {}
+            }
+            if place == 0 {
+                valid.from = row.valid_from.clone().or_known(valid.from);
+            }
+            let dated = old.is_none_or(|old| old.valid != valid);
+            let told = match place {
+                0 => row.decision.clone(),
+                _ => None,
+            };
+            let by_default = || self.options.decision.clone().filter(|_| dated);
+            let decision = told
+                .or_else(by_default)
+                .or_else(|| old.and_then(|old| old.decision.clone()));
+            rows.push(CodeRow {
+                code: code.clone(),
+                valid,
+                decision,
+            });
+        }
+        let rest = known.iter().filter(|old| !row.codes.contains(&old.code));
+        rows.extend(rest.cloned());
+        rows
+    }
+
+    /// Parents last: a row may name one that stands further down.
+    fn set_parents(&mut self) {
+        let on = self.options.on;
+        let mut touched = std::mem::take(&mut self.touched);
+        for row in &mut touched {
+            let parent = match &row.parent {
+                Cell::Silent => continue,
+                Cell::Empty => None,
+                Cell::Value(code) => match self.editor.owner_of(code) {
+                    Some(parent) if parent == row.agency => {
+                        self.warn(row.line, Column::Parent, ProblemKind::ParentLoop, code.as_str());
+                        continue;
+                    }
+                    Some(parent) => Some(parent),
+                    None => {
+                        self.warn(
+                            row.line,
+                            Column::Parent,
+                            ProblemKind::ParentUnknown,
+                            code.as_str(),
+                        );
+                        continue;
+                    }
+                },
+            };
+            let Ok(agency) = self.editor.agency_mut(row.agency) else {
+                continue;
+            };
+            let old = agency.parent(on);
+            set_first_always(&mut agency.parent, parent, on);
+            if let Some((_, fields)) = &mut row.known {
+                field_change(fields, Column::Parent, old, parent);
+            }
+        }
+        self.touched = touched;
+    }
+
+    fn report(self, rows: usize) -> ImportReport {
+        let on = self.options.on;
+        let gone = self.gone();
+        let next = self.editor.finish();
+        let mut changes = Changes {
+            gone,
+            ..Changes::default()
+        };
+        let taken = self.touched.len();
+        for row in self.touched {
+            let subject = Subject::Agency(row.agency, row.code);
+            let line = row.line;
+            match row.known {
+                None => changes.added.push(Added {
+                    line,
+                    subject,
+                    name: next.name_of(row.agency, on).unwrap_or_default().to_owned(),
+                }),
+                Some((_, fields)) if fields.is_empty() => changes.unchanged += 1,
+                Some((name, fields)) => changes.changed.push(Changed {
+                    line,
+                    subject,
+                    name,
+                    fields,
+                }),
+            }
+        }
+        let mut problems = self.problems;
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        ImportReport {
+            rows,
+            taken,
+            problems,
+            changes,
+            next,
+        }
+    }
+
+    /// Codes in force before, of the level-1 groups the file speaks of, that no row taken names.
+    fn gone(&self) -> Vec<Gone> {
+        let on = self.options.on;
+        let groups: HashSet<&str> = self.code_lines.keys().filter_map(AgencyCode::level_one).collect();
+        let mut gone = Vec::new();
+        for agency in self.current.agencies() {
+            for row in &agency.codes {
+                let group = row.code.level_one();
+                if row.state(on) == CodeState::InForce
+                    && group.is_some_and(|group| groups.contains(group))
+                    && !self.code_lines.contains_key(&row.code)
+                {
+                    gone.push(Gone {
+                        subject: Subject::Agency(agency.id, row.code.clone()),
+                        name: agency.name(on).unwrap_or_default().to_owned(),
+                    });
+                }
+            }
+        }
+        gone
+    }
+}
+
+fn read_level(text: &str) -> Result<u8, ()> {
+    match text.parse() {
+        Ok(level @ 1..) if usize::from(level) <= AgencyCode::MAX_LEVELS => Ok(level),
+        _ => Err(()),
+    }
+}
+
+fn code_changes(before: &[CodeRow], after: &[CodeRow]) -> Vec<FieldChange> {
+    let mut fields = Vec::new();
+    let preferred = |rows: &[CodeRow]| rows.first().map(|row| row.code.clone());
+    field_change(&mut fields, Column::Code, preferred(before), preferred(after));
+    for row in after {
+        let Some(old) = before.iter().find(|old| old.code == row.code) else {
+            field_change(&mut fields, Column::OtherCodes, None, Some(&row.code));
+            continue;
+        };
+        field_change(&mut fields, Column::ValidFrom, old.valid.from, row.valid.from);
+        field_change(&mut fields, Column::ValidTo, old.valid.to, row.valid.to);
+        field_change(
+            &mut fields,
+            Column::Decision,
+            old.decision.as_ref(),
+            row.decision.as_ref(),
+        );
+    }
+    let order = |rows: &[CodeRow]| {
+        rows.iter()
+            .map(|row| row.code.to_string())
+            .collect::<Vec<_>>()
+            .join(";")
+    };
+    if fields.is_empty() {
+        // Only the order of further codes.
+        field_change(
+            &mut fields,
+            Column::OtherCodes,
+            Some(order(before)),
+            Some(order(after)),
+        );
+    }
+    fields
+}
