@@ -1,2 +1,36 @@
-//! envelope
+//! Bytes to edXML packet and back, for packets after QCVN 102:2016/BTTTT.
+//!
+//! [`read`] is tolerant: it takes what real systems send, and says with a stable code each what it
+//! forgave. [`lint`] reports the same reading with the eyes of the strict form, which
+//! [`write_document`] and [`write_status`] produce. The format is described in
+//! `docs/reference/edxml.md`.
+//!
+//! ```text
+//! bytes ─ scan ─→ tree of elements ─ read ─→ Packet + warnings     one pass over one event stream
+//! ```
+//!
+//! What this crate leaves out: I/O, the directory (whether a code is an agency's), and judging
+//! signatures inside the packet (they are recognised and carried). Attachments are decoded as a
+//! stream and never unpacked.
+
+mod content;
+mod date;
+mod limits;
+mod lint;
+mod packet;
+mod read;
+mod scan;
 pub mod seal;
+mod vocabulary;
+mod write;
+
+pub use content::{DecodeError, decode_attachment, write_attachment};
+pub use limits::Limits;
+pub use lint::{DUE_LONG_PAST_DAYS, Level, Lint, LintFinding, lint};
+pub use packet::{
+    Attachment, Business, DocumentNumber, DocumentPacket, DocumentType, Organization, OtherInfo, Packet,
+    PaperCopy, Promulgation, ReceiverChange, Replacement, ResponseFor, RevisedPart, SignaturePresence,
+    Signer, SniffedType, StaffInfo, StatusPacket, TraceHeader, UnknownElement, Update, Wrapping,
+};
+pub use read::{Reading, Rejection, Warning, read};
+pub use write::{write_document, write_status};
