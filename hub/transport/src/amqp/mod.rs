@@ -1,0 +1,150 @@
+//! RabbitMQ by lapin.
+//!
+//! Two connections, each made when first needed and then kept alive by its own supervisor (`link`): one
+//! to consume, settle and declare on, one to publish on. They are apart because a broker that runs out of
+//! memory stops reading from connections that publish, and acks must not wait behind that.
+
+mod consumer;
+mod convert;
+mod declare;
+mod fault;
+mod link;
+mod pending;
+mod publisher;
+
+pub(crate) use consumer::AmqpSettlement;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::broker::{Broker, BrokerError, BrokerState, QueueDepth};
+use crate::config::BrokerConfig;
+use crate::consume::Consumer;
+use crate::publish::Publisher;
+use crate::topology::Topology;
+use consumer::AmqpConsumer;
+use link::{Link, LinkState, Role};
+use publisher::AmqpPublisher;
+
+/// A RabbitMQ broker, as one user.
+pub struct AmqpBroker {
+    config: Arc<BrokerConfig>,
+    consuming: Link,
+    publishing: Link,
+    state: watch::Receiver<BrokerState>,
+}
+
+impl AmqpBroker {
+    /// Connects, and fails when that fails: for commands that want to say what is wrong.
+    ///
+    /// # Errors
+    /// [`BrokerError::Refused`] for a wrong user, password or virtual host, [`BrokerError::TimedOut`],
+    /// [`BrokerError::Disconnected`] when there is no broker, [`BrokerError::Configuration`] for TLS.
+    pub async fn connect(config: BrokerConfig) -> Result<Arc<Self>, BrokerError> {
+        let broker = Self::start(config);
+        match broker.consuming.first_attempt().await {
+            Ok(()) => Ok(broker),
+            Err(error) => {
+                broker.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins to connect and goes on trying for ever: for programs that run through broker restarts.
+    /// Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(config: BrokerConfig) -> Arc<Self> {
+        let config = Arc::new(config);
+        let consuming = Link::new(Role::Consume, Arc::clone(&config));
+        let publishing = Link::new(Role::Publish, Arc::clone(&config));
+        consuming.open();
+        let state = merged_state(consuming.state(), publishing.state());
+        Arc::new(Self {
+            config,
+            consuming,
+            publishing,
+            state,
+        })
+    }
+}
+
+#[async_trait]
+impl Broker for AmqpBroker {
+    async fn publisher(&self) -> Result<Arc<dyn Publisher>, BrokerError> {
+        if self.publishing.is_closed() {
+            return Err(BrokerError::Closed);
+        }
+        self.publishing.open();
+        Ok(Arc::new(AmqpPublisher::start(
+            Arc::clone(&self.config),
+            self.publishing.clone(),
+        )))
+    }
+
+    async fn consume(&self, queue: &str, prefetch: u16, tag: &str) -> Result<Box<dyn Consumer>, BrokerError> {
+        let consumer = AmqpConsumer::open(
+            Arc::clone(&self.config),
+            self.consuming.clone(),
+            queue,
+            prefetch,
+            tag,
+        )
+        .await?;
+        Ok(Box::new(consumer))
+    }
+
+    async fn declare(&self, topology: &Topology) -> Result<(), BrokerError> {
+        declare::declare(&self.config, &self.consuming, topology).await
+    }
+
+    fn state(&self) -> watch::Receiver<BrokerState> {
+        self.state.clone()
+    }
+
+    async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, BrokerError> {
+        declare::queue_depth(&self.config, &self.consuming, queue).await
+    }
+
+    async fn close(&self) {
+        tokio::join!(self.publishing.close(), self.consuming.close());
+    }
+}
+
+/// One state of two links: the worse one counts, and a link not yet needed does not count.
+fn merged_state(
+    mut consuming: watch::Receiver<LinkState>,
+    mut publishing: watch::Receiver<LinkState>,
+) -> watch::Receiver<BrokerState> {
+    let merge = |consuming: &LinkState, publishing: &LinkState| {
+        let (a, b) = (consuming.rank(), publishing.rank());
+        if a >= b {
+            consuming.shown()
+        } else {
+            publishing.shown()
+        }
+    };
+    let (sender, receiver) = watch::channel(BrokerState::Connecting);
+    tokio::spawn(async move {
+        loop {
+            let state = merge(&consuming.borrow_and_update(), &publishing.borrow_and_update());
+            let closed = state == BrokerState::Closed;
+            sender.send_if_modified(|old| {
+                let changed = *old != state;
+                *old = state;
+                changed
+            });
+            // Ends with the links: their senders go when the broker is dropped.
+            let alive = tokio::select! {
+                changed = consuming.changed() => changed.is_ok(),
+                changed = publishing.changed() => changed.is_ok(),
+            };
+            if closed || !alive {
+                break;
+            }
+        }
+    });
+    receiver
+}
