@@ -1,6 +1,9 @@
 //! What is wrong with a file or a directory: one closed list of findings, in Vietnamese and English.
 //!
-//! Texts quote codes, ids and names of agencies, never persons.
+//! Texts quote codes, ids and names of agencies, never persons. The words and sentences themselves stand
+//! in `problem/words.rs`; a table of them in `docs/reference/directory.md`.
+
+mod words;
 
 use std::fmt;
 
@@ -43,6 +46,9 @@ macro_rules! columns {
         }
 
         impl Column {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
             /// The word in the header.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
@@ -243,243 +249,6 @@ impl Severity {
             Self::Error => ("lỗi", "error"),
             Self::Warning => ("cảnh báo", "warning"),
         }
-    }
-}
-
-impl ProblemKind {
-    /// The stable word.
-    #[must_use]
-    pub const fn code(&self) -> &'static str {
-        match self {
-            Self::FileTooLarge => "file-too-large",
-            Self::NotUtf8 => "not-utf8",
-            Self::ColumnMissing => "column-missing",
-            Self::ColumnTwice => "column-twice",
-            Self::ColumnUnknown => "column-unknown",
-            Self::TooManyRows => "too-many-rows",
-            Self::RowWidth { .. } => "row-width",
-            Self::CellTooLong => "cell-too-long",
-            Self::ValueMissing => "value-missing",
-            Self::CodeBad(_) => "code-bad",
-            Self::CodeOfSystem => "code-of-system",
-            Self::CodeSpelling(_) => "code-spelling",
-            Self::CodeTwice { .. } => "code-twice",
-            Self::CodeRepeated => "code-repeated",
-            Self::CodeTaken(_) => "code-taken",
-            Self::AgencyTwice { .. } => "agency-twice",
-            Self::NameSpelling => "name-spelling",
-            Self::NameTooLong => "name-too-long",
-            Self::DateBad => "date-bad",
-            Self::DatesReversed => "dates-reversed",
-            Self::LevelBad => "level-bad",
-            Self::SystemIdBad => "system-id-bad",
-            Self::SystemNotRegistered(_) => "system-not-registered",
-            Self::ParentUnknown => "parent-unknown",
-            Self::ParentLoop => "parent-loop",
-            Self::SystemTwice { .. } => "system-twice",
-            Self::KindBad => "kind-bad",
-            Self::PrefixBad(_) => "prefix-bad",
-            Self::PrefixMisplaced => "prefix-misplaced",
-            Self::PolicyUnknown => "policy-unknown",
-            Self::LimitReached { .. } => "limit-reached",
-            Self::AgencyWithoutSystem => "agency-without-system",
-            Self::ParentMissing => "parent-missing",
-            Self::PrefixOverlap { .. } => "prefix-overlap",
-            Self::PrefixAtHome => "prefix-at-home",
-            Self::GatewayWithoutPrefix => "gateway-without-prefix",
-            Self::HomeMissing => "home-missing",
-            Self::SystemServesNone => "system-serves-none",
-        }
-    }
-
-    /// One Vietnamese and one English sentence.
-    #[must_use]
-    pub fn sentences(&self) -> (String, String) {
-        let (vi, en) = match self {
-            Self::FileTooLarge => (
-                "Tệp quá lớn, không nhập dòng nào.",
-                "The file is too large; no row is taken.",
-            ),
-            Self::NotUtf8 => (
-                "Văn bản không ở bảng mã UTF-8; hãy lưu lại dạng CSV UTF-8.",
-                "The text is not UTF-8; save it as CSV UTF-8.",
-            ),
-            Self::ColumnMissing => (
-                "Thiếu cột bắt buộc ở dòng tiêu đề.",
-                "The header lacks a required column.",
-            ),
-            Self::ColumnTwice => (
-                "Cột xuất hiện hai lần ở dòng tiêu đề.",
-                "The header names a column twice.",
-            ),
-            Self::ColumnUnknown => (
-                "Cột không được biết đến, bị bỏ qua.",
-                "The column is unknown and not read.",
-            ),
-            Self::TooManyRows => (
-                "Tệp quá nhiều dòng, không nhập dòng nào.",
-                "The file has too many rows; none is taken.",
-            ),
-            Self::RowWidth { expected } => {
-                return (
-                    format!(
-                        "Số ô của dòng khác số cột tiêu đề ({expected}); tên có dấu phân cách phải đặt trong ngoặc kép."
-                    ),
-                    format!(
-                        "The row has not the header's number of cells ({expected}); a name with a separator needs quotes."
-                    ),
-                );
-            }
-            Self::CellTooLong => (
-                "Ô quá dài; có thể thiếu dấu ngoặc kép đóng.",
-                "The cell is too long; a closing quote may be missing.",
-            ),
-            Self::ValueMissing => ("Ô bắt buộc bị trống.", "A required cell is empty."),
-            Self::CodeBad(why) => {
-                return (
-                    match why {
-                        BadCode::Empty => "Không có mã định danh.".to_owned(),
-                        BadCode::TooLong => {
-                            format!("Mã định danh dài quá {} ký tự.", AgencyCode::MAX_LEN)
-                        }
-                        BadCode::Characters => {
-                            "Mã định danh chỉ được gồm 0-9, A-Z, dấu chấm, '-' và '_'.".to_owned()
-                        }
-                    },
-                    format!("Not an agency code: {why}."),
-                );
-            }
-            Self::CodeOfSystem => (
-                "Mã nhóm W là mã hệ thống kết nối, không phải mã cơ quan.",
-                "A W code names a connected system, not an agency.",
-            ),
-            Self::CodeSpelling(code) => {
-                return (
-                    format!("Mã định danh viết không chuẩn, được ghi là {code}."),
-                    format!("The code has an unusual spelling; it is kept as {code}."),
-                );
-            }
-            Self::CodeTwice { first } => {
-                return (
-                    format!("Mã đã có ở dòng {first}; giữ dòng {first}, bỏ dòng này."),
-                    format!(
-                        "The code stands at line {first} already; that line stands, this one is left out."
-                    ),
-                );
-            }
-            Self::CodeRepeated => (
-                "Mã được ghi hai lần trong một dòng.",
-                "The code stands twice in one row.",
-            ),
-            Self::CodeTaken(agency) => {
-                return (
-                    format!("Mã đang hoặc đã thuộc cơ quan khác ({agency}); mã không được dùng lại."),
-                    format!("The code is or was another agency's ({agency}); codes are never reused."),
-                );
-            }
-            Self::AgencyTwice { first, agency } => {
-                return (
-                    format!("Cơ quan {agency} đã có ở dòng {first} với một mã khác; giữ dòng {first}."),
-                    format!("Agency {agency} stands at line {first} under another code; that line stands."),
-                );
-            }
-            Self::NameSpelling => (
-                "Tên có khoảng trắng thừa hoặc ký tự không chuẩn, đã được làm sạch.",
-                "The name had stray spaces or unusual characters; it was cleaned.",
-            ),
-            Self::NameTooLong => (
-                "Tên dài quá 200 ký tự.",
-                "The name is longer than 200 characters.",
-            ),
-            Self::DateBad => (
-                "Ngày không hợp lệ; hãy ghi dạng 2025-07-01 hoặc 01/07/2025.",
-                "Not a date; write it as 2025-07-01 or 01/07/2025.",
-            ),
-            Self::DatesReversed => (
-                "Ngày hết hiệu lực không sau ngày có hiệu lực.",
-                "The end is not after the beginning.",
-            ),
-            Self::LevelBad => (
-                "Cấp phải là số từ 1 đến 6; được bỏ qua.",
-                "The level must be a number from 1 to 6; it is ignored.",
-            ),
-            Self::SystemIdBad => (
-                "Tên hệ thống chỉ gồm a-z, 0-9, '-' và '.', từ 2 đến 64 ký tự.",
-                "A system id has 2 to 64 of a-z, 0-9, '-' and '.'.",
-            ),
-            Self::SystemNotRegistered(system) => {
-                return (
-                    format!("Hệ thống {system} chưa được đăng ký; văn bản chưa thể giao tới đó."),
-                    format!("System {system} is not registered; nothing can be delivered there yet."),
-                );
-            }
-            Self::ParentUnknown => (
-                "Không cơ quan nào có mã cấp trên này; được bỏ qua.",
-                "No agency has this parent's code; it is ignored.",
-            ),
-            Self::ParentLoop => (
-                "Cơ quan trở thành cấp trên của chính mình.",
-                "The agency would be above itself.",
-            ),
-            Self::SystemTwice { first } => {
-                return (
-                    format!("Đã có ở dòng {first}; giữ dòng {first}, bỏ dòng này."),
-                    format!("It stands at line {first} already; that line stands, this one is left out."),
-                );
-            }
-            Self::KindBad => (
-                "Loại phải là tenant, agency, gateway hoặc home, và không đổi sau khi đăng ký.",
-                "The kind must be tenant, agency, gateway or home, and does not change once registered.",
-            ),
-            Self::PrefixBad(why) => {
-                return (
-                    "Tiền tố mã phải là chữ cái (G), nhóm cấp 1 (H53) hoặc các nhóm (H53.31, 31.H53), không thuộc nhóm W.".to_owned(),
-                    format!("Not a prefix of codes: {why}."),
-                );
-            }
-            Self::PrefixMisplaced => (
-                "Chỉ cổng (gateway) và dòng home mới có tiền tố mã.",
-                "Only gateways and the home row have prefixes.",
-            ),
-            Self::PolicyUnknown => ("Chính sách không được biết đến.", "The policy is unknown."),
-            Self::LimitReached { max } => {
-                return (
-                    format!("Vượt giới hạn {max} của danh mục."),
-                    format!("A limit of the directory is reached: {max}."),
-                );
-            }
-            Self::AgencyWithoutSystem => (
-                "Cơ quan chưa có hệ thống nào phục vụ.",
-                "No system serves the agency.",
-            ),
-            Self::ParentMissing => (
-                "Cơ quan cấp trên không có trong danh mục.",
-                "The agency's parent is not in the directory.",
-            ),
-            Self::PrefixOverlap { wins } => {
-                return (
-                    format!("Tiền tố được khai báo ở hai cổng; {wins} được dùng."),
-                    format!("Two gateways have the prefix; {wins} is used."),
-                );
-            }
-            Self::PrefixAtHome => (
-                "Cổng khai báo tiền tố của chính tỉnh; tiền tố này không được dùng để chuyển đi.",
-                "A gateway claims a prefix of the province itself; it is not routed on.",
-            ),
-            Self::GatewayWithoutPrefix => (
-                "Cổng không có tiền tố mã nào nên chỉ phục vụ cơ quan được gán.",
-                "The gateway has no prefix, so it serves assigned agencies only.",
-            ),
-            Self::HomeMissing => (
-                "Chưa khai báo tiền tố của tỉnh (home): mã gõ sai của tỉnh sẽ bị chuyển ra cổng.",
-                "No prefix is declared as the province's own (home): a mistyped code of the province would go to a gateway.",
-            ),
-            Self::SystemServesNone => (
-                "Hệ thống không phục vụ cơ quan nào.",
-                "The system serves no agency.",
-            ),
-        };
-        (vi.to_owned(), en.to_owned())
     }
 }
 

@@ -5,9 +5,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use truc_model::{AgencyCode, AgencyId, CodeForm, SystemId};
+use truc_model::{AgencyCode, AgencyId, SystemId};
 
-use super::text::{self, Cell};
+use super::agency_row::{self, AgencyRow};
+use super::text::Cell;
 use super::{
     Added, Changed, Changes, FieldChange, Gone, ImportOptions, ImportReport, Subject, field_change, sheet,
 };
@@ -49,7 +50,7 @@ pub fn import_agencies(current: &Directory, csv: &[u8], options: &ImportOptions)
         touched: Vec::new(),
     };
     for row in &sheet.rows {
-        if let Some(row) = import.read_row(row) {
+        if let Some(row) = agency_row::read(row, &mut import.problems) {
             import.take(row);
         }
     }
@@ -81,21 +82,6 @@ struct Touched {
     known: Option<(String, Vec<FieldChange>)>,
 }
 
-/// A row read, nothing but its own cells considered.
-struct AgencyRow {
-    line: u64,
-    name: String,
-    /// The preferred one first, none twice.
-    codes: Vec<AgencyCode>,
-    parent: Cell<AgencyCode>,
-    level: Cell<u8>,
-    system: Cell<SystemId>,
-    valid_from: Cell<jiff::civil::Date>,
-    valid_to: Cell<jiff::civil::Date>,
-    decision: Option<String>,
-    note: Cell<String>,
-}
-
 impl Import<'_> {
     fn error(&mut self, line: u64, column: Column, kind: ProblemKind, found: &str) {
         self.problems.push(Problem::error(kind, found).at(line, column));
@@ -103,113 +89,6 @@ impl Import<'_> {
 
     fn warn(&mut self, line: u64, column: Column, kind: ProblemKind, found: &str) {
         self.problems.push(Problem::warning(kind, found).at(line, column));
-    }
-
-    /// `None` when the row is left out.
-    fn read_row(&mut self, row: &sheet::Row) -> Option<AgencyRow> {
-        let line = row.line;
-        let code = self.read_code(line, Column::Code, row.raw(Column::Code)?)?;
-        let name = self.read_name(line, row.raw(Column::Name)?)?;
-        let mut codes = vec![code];
-        for raw in row.raw(Column::OtherCodes).unwrap_or_default().split(';') {
-            if raw.trim().is_empty() {
-                continue;
-            }
-            let other = self.read_code(line, Column::OtherCodes, raw)?;
-            if codes.contains(&other) {
-                self.warn(line, Column::OtherCodes, ProblemKind::CodeRepeated, raw);
-            } else {
-                codes.push(other);
-            }
-        }
-        let valid_from = self.read_date(line, Column::ValidFrom, row)?;
-        let valid_to = self.read_date(line, Column::ValidTo, row)?;
-        if let (Cell::Value(from), Cell::Value(to)) = (&valid_from, &valid_to)
-            && from >= to
-        {
-            self.error(
-                line,
-                Column::ValidTo,
-                ProblemKind::DatesReversed,
-                &format!("{from}, {to}"),
-            );
-            return None;
-        }
-        let (parent, bad) = Cell::read(row.text(Column::Parent), AgencyCode::parse);
-        if let Some(why) = bad {
-            let found = row.text(Column::Parent).unwrap_or_default();
-            self.warn(line, Column::Parent, ProblemKind::CodeBad(why), found);
-        }
-        let (system, bad) = Cell::read(row.text(Column::System), SystemId::new);
-        if bad.is_some() {
-            let found = row.text(Column::System).unwrap_or_default();
-            self.warn(line, Column::System, ProblemKind::SystemIdBad, found);
-        }
-        let (level, bad) = Cell::read(row.text(Column::Level), read_level);
-        if bad.is_some() {
-            let found = row.text(Column::Level).unwrap_or_default();
-            self.warn(line, Column::Level, ProblemKind::LevelBad, found);
-        }
-        let plain = |text: &str| Ok::<_, ()>(text::clean(text));
-        Some(AgencyRow {
-            line,
-            name,
-            codes,
-            parent,
-            level,
-            system,
-            valid_from,
-            valid_to,
-            decision: Cell::read(row.text(Column::Decision), plain).0.or_known(None),
-            note: Cell::read(row.text(Column::Note), plain).0,
-        })
-    }
-
-    fn read_code(&mut self, line: u64, column: Column, raw: &str) -> Option<AgencyCode> {
-        let kind = match AgencyCode::parse(raw) {
-            Ok(code) if code.form() == CodeForm::System => ProblemKind::CodeOfSystem,
-            Ok(code) => {
-                // In a list, the spaces after the separators are no one's spelling.
-                let written = if column == Column::OtherCodes {
-                    raw.trim()
-                } else {
-                    raw
-                };
-                if code.as_str() != written {
-                    self.warn(line, column, ProblemKind::CodeSpelling(code.clone()), raw);
-                }
-                return Some(code);
-            }
-            Err(_) if raw.trim().is_empty() => ProblemKind::ValueMissing,
-            Err(why) => ProblemKind::CodeBad(why),
-        };
-        self.error(line, column, kind, raw.trim());
-        None
-    }
-
-    fn read_name(&mut self, line: u64, raw: &str) -> Option<String> {
-        let name = text::clean(raw);
-        if name.is_empty() {
-            self.error(line, Column::Name, ProblemKind::ValueMissing, "");
-            return None;
-        }
-        if name != raw {
-            self.warn(line, Column::Name, ProblemKind::NameSpelling, raw);
-        }
-        if name.chars().count() > Agency::NAME_MAX {
-            self.warn(line, Column::Name, ProblemKind::NameTooLong, &name);
-        }
-        Some(name)
-    }
-
-    fn read_date(&mut self, line: u64, column: Column, row: &sheet::Row) -> Option<Cell<jiff::civil::Date>> {
-        let (cell, bad) = Cell::read(row.text(column), text::date);
-        if bad.is_some() {
-            let found = row.text(column).unwrap_or_default();
-            self.error(line, column, ProblemKind::DateBad, found);
-            return None;
-        }
-        Some(cell)
     }
 
     /// Finds the row's agency, or makes it, and applies the row; or tells why it is left out.
@@ -410,11 +289,29 @@ impl Import<'_> {
             };
             let old = agency.parent(on);
             set_first_always(&mut agency.parent, parent, on);
-            if let Some((_, fields)) = &mut row.known {
-                field_change(fields, Column::Parent, old, parent);
+            if let Some((_, fields)) = &mut row.known
+                && old != parent
+            {
+                let (old, new) = (self.named(old), self.named(parent));
+                fields.push(FieldChange {
+                    field: Column::Parent,
+                    old,
+                    new,
+                });
             }
         }
         self.touched = touched;
+    }
+
+    /// An agency for people: by its code, or by its id when it has none in force.
+    fn named(&mut self, agency: Option<AgencyId>) -> Option<String> {
+        let id = agency?;
+        let code = self
+            .editor
+            .agency_mut(id)
+            .ok()
+            .and_then(|agency| agency.code(self.options.on));
+        Some(code.map_or_else(|| id.to_string(), ToString::to_string))
     }
 
     fn report(self, rows: usize) -> ImportReport {
@@ -475,13 +372,6 @@ impl Import<'_> {
             }
         }
         gone
-    }
-}
-
-fn read_level(text: &str) -> Result<u8, ()> {
-    match text.parse() {
-        Ok(level @ 1..) if usize::from(level) <= AgencyCode::MAX_LEVELS => Ok(level),
-        _ => Err(()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! Columns and rules: `docs/reference/directory.md`.
 
 mod agencies;
+mod agency_row;
 mod display;
 mod sheet;
 mod systems;

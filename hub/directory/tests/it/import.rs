@@ -164,7 +164,7 @@ fn differences_field_by_field() {
          ~ H60.30.20 other_codes: - > H60.92\n\
          ~ H60.30.20 level: 3 > 2\n\
          ~ H60.30.20 system: xa > so\n\
-         ~ H60.30.20 parent: A00002 > A00001\n\
+         ~ H60.30.20 parent: 000.00.30.H60 > 000.00.00.H60\n\
          - 000.00.30.H60 UBND huyện\n"
     );
     // Ids stay, the past stays, and nothing that is lacking is touched.
@@ -196,7 +196,7 @@ fn a_column_the_file_lacks_leaves_its_fact_alone() {
         [
             "~ 000.00.30.H60 valid_to: 2025-07-01 > -",
             "~ 000.00.30.H60 level: 2 > -",
-            "~ 000.00.30.H60 parent: A00001 > -",
+            "~ 000.00.30.H60 parent: 000.00.00.H60 > -",
         ]
     );
 }

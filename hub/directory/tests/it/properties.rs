@@ -1,7 +1,8 @@
 //! Whatever the file or the text: a report, a party, and the rules kept.
 
 use proptest::prelude::{ProptestConfig, any, prop_assert, prop_assert_eq, proptest};
-use truc_directory::{Directory, import_agencies, import_systems};
+use truc_directory::{Directory, Editor, RoutePrefix, import_agencies, import_systems};
+use truc_model::{AgencyId, SystemId};
 
 use crate::{AGENCIES, JULY, SYSTEMS, TODAY, directory, options};
 
@@ -47,5 +48,46 @@ proptest! {
         prop_assert_eq!(first.next == base, first.changes.is_empty());
         let read = Directory::from_json(&first.next.to_json());
         prop_assert_eq!(read.map_err(|error| error.to_string()), Ok(first.next));
+    }
+
+    #[test]
+    fn changes_on_any_days_keep_the_rules(
+        days in proptest::collection::vec((0_i64..40, 0_usize..4, 0_u32..3), 1..12),
+    ) {
+        let mut directory = directory(SYSTEMS, AGENCIES);
+        for (day, what, which) in days {
+            let on = TODAY.saturating_add(jiff::Span::new().days(day));
+            let mut editor = Editor::new(&directory);
+            let agency = AgencyId(which + 1);
+            let done = match what {
+                0 => editor.rename(agency, &format!("tên {day}"), on),
+                1 => editor.set_parent(agency, (day % 3 != 0).then_some(AgencyId(4)), on),
+                2 => {
+                    let text = if day % 2 == 0 { "xa" } else { "so" };
+                    let system = SystemId::new(text).ok().filter(|_| day % 5 != 0);
+                    editor.assign(agency, system.as_ref(), on)
+                }
+                _ => {
+                    let letters: Vec<_> = ["G", "K", "A"].into_iter().skip(which as usize).collect();
+                    let prefixes: Vec<_> = letters.iter().filter_map(|l| RoutePrefix::parse(l).ok()).collect();
+                    editor.set_home(&prefixes, on)
+                }
+            };
+            prop_assert_eq!(done, Ok(()));
+            directory = editor.finish();
+            let known = directory.agency(agency);
+            let name = format!("tên {day}");
+            match what {
+                0 => prop_assert_eq!(known.and_then(|known| known.name(on)), Some(&*name)),
+                1 => prop_assert_eq!(known.and_then(|known| known.parent(on)).is_some(), day % 3 != 0),
+                2 => prop_assert_eq!(known.and_then(|known| known.assigned(on)).is_some(), day % 5 != 0),
+                _ => {
+                    let open = directory.home().iter().filter(|row| row.valid.contains(on)).count();
+                    prop_assert_eq!(open, 3 - which as usize);
+                }
+            }
+            let read = Directory::from_json(&directory.to_json());
+            prop_assert_eq!(read.map_err(|error| error.to_string()), Ok(directory.clone()));
+        }
     }
 }

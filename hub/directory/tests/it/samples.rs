@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use truc_directory::{
-    Directory, ProblemKind, Resolution, SignaturePolicy, check, import_agencies, import_systems,
+    Column, ConflictPolicy, Directory, ProblemKind, Resolution, SignaturePolicy, SystemKind, check,
+    import_agencies, import_systems,
 };
 use truc_model::{AgencyCode, SystemId};
 
@@ -135,4 +136,19 @@ fn twenty_thousand_rows() {
     }
     let json = report.next.to_json();
     assert_eq!(Directory::from_json(&json).unwrap().to_json(), json);
+}
+
+#[test]
+fn the_page_has_every_word() {
+    let page = include_str!("../../../../docs/reference/directory.md");
+    let words = ProblemKind::CODES.iter().copied();
+    let words = words
+        .chain(Column::ALL.iter().map(|column| column.as_str()))
+        .chain(SystemKind::ALL.iter().map(|kind| kind.as_str()))
+        .chain(SignaturePolicy::ALL.iter().map(|policy| policy.as_str()))
+        .chain(ConflictPolicy::ALL.iter().map(|policy| policy.as_str()));
+    let absent: Vec<&str> = words
+        .filter(|word| !page.contains(&format!("`{word}`")))
+        .collect();
+    assert!(absent.is_empty(), "docs/reference/directory.md lacks {absent:?}");
 }
