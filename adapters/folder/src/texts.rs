@@ -1,0 +1,204 @@
+//! What people read: receipts, refusals and notices as aligned lines, Vietnamese first, then English.
+
+use jiff::Timestamp;
+use truc_adapter_sdk::model::clock::viet_nam;
+use truc_adapter_sdk::model::delivery::TransportStateName;
+use truc_adapter_sdk::model::wire::{DocumentReceipt, Notice, RefusalAnswer, StatusReceipt};
+use truc_adapter_sdk::model::{MessageId, Place};
+
+/// `receipts/<name>.txt`.
+#[must_use]
+pub fn receipt(file: &str, receipt: &DocumentReceipt) -> String {
+    let mut page = Page::new("TRỤC ĐÃ TIẾP NHẬN VĂN BẢN", "The hub has accepted the document");
+    page.line("Tệp · File", file);
+    page.line("Mã văn bản · DocumentId", &receipt.document_id);
+    page.line("Mã trên trục · Document", &receipt.document.to_string());
+    page.line("Thời điểm · When", &time(receipt.accepted_at));
+    page.line("Sự kiện · Event", &receipt.event.to_string());
+    page.line("Dung lượng · Size", &format!("{} byte", receipt.size));
+    page.line("SHA-256", &receipt.sha256.to_string());
+    page.line("message_id", &receipt.message_id.to_string());
+    page.list(
+        "Nơi nhận · Recipients",
+        receipt.recipients.iter().map(|line| {
+            let cause = line
+                .cause
+                .as_deref()
+                .map_or_else(String::new, |cause| format!(" ({cause})"));
+            format!("{}: {}{cause}", line.code, state(line.state))
+        }),
+    );
+    page.list(
+        "Lưu ý · Warnings",
+        receipt.warnings.iter().map(|line| {
+            format!(
+                "{} — {}: {} {}",
+                line.code, line.place, line.message.vi, line.message.en
+            )
+        }),
+    );
+    page.text()
+}
+
+/// `receipts/<name>.txt`, when a whole status packet was dropped in `out/`.
+#[must_use]
+pub fn status_receipt(file: &str, receipt: &StatusReceipt) -> String {
+    let mut page = Page::new("TRỤC ĐÃ TIẾP NHẬN TRẠNG THÁI", "The hub has accepted the status");
+    page.line("Tệp · File", file);
+    page.line(
+        "Trạng thái · Status",
+        &format!("{} {}", receipt.status, receipt.status.label_vi()),
+    );
+    page.line("Mã trên trục · Document", &receipt.document.to_string());
+    page.line("Thời điểm · When", &time(receipt.accepted_at));
+    page.line("Sự kiện · Event", &receipt.event.to_string());
+    page.line("Kết quả · Effect", &receipt.effect);
+    page.line("message_id", &receipt.message_id.to_string());
+    page.text()
+}
+
+/// `refused/<name>.txt` and `status/refused/<name>.reason.txt`.
+#[must_use]
+pub fn refusal(file: &str, message_id: Option<MessageId>, refusal: &RefusalAnswer) -> String {
+    let mut page = if refusal.event == LOCAL_EVENT {
+        Page::new(
+            "CHƯA GỬI LÊN TRỤC: TỆP KHÔNG DÙNG ĐƯỢC",
+            "Not sent to the hub: the file cannot be used",
+        )
+    } else {
+        Page::new("TRỤC TỪ CHỐI GÓI TIN", "The hub has refused the packet")
+    };
+    let (actor_vi, actor_en) = refusal.actor.labels();
+    let (retry_vi, retry_en) = refusal.retry.sentences();
+    page.line("Tệp · File", file);
+    page.line("Mã lỗi · Code", refusal.code.as_str());
+    page.line("Lý do", &refusal.message.vi);
+    page.line("Reason", &refusal.message.en);
+    page.line("Vị trí · Where", &place(&refusal.place));
+    page.line("Yêu cầu · Expected", &refusal.expected);
+    page.line("Thực tế · Found", &refusal.found);
+    page.line("Người xử lý · Who must act", &format!("{actor_vi} · {actor_en}"));
+    page.line("Gửi lại", retry_vi);
+    page.line("Sending again", retry_en);
+    page.line("Thời điểm · When", &time(refusal.refused_at));
+    if refusal.event != LOCAL_EVENT {
+        page.line("Sự kiện · Event", &refusal.event.to_string());
+    }
+    if let Some(message_id) = message_id {
+        page.line("message_id", &message_id.to_string());
+    }
+    page.list(
+        "Các lỗi khác · Further findings",
+        refusal.also.iter().map(|finding| {
+            let (vi, en) = finding.code.sentences();
+            format!(
+                "{} — {}: {vi} {en} ({} → {})",
+                finding.code,
+                place(&finding.place),
+                finding.expected,
+                finding.found
+            )
+        }),
+    );
+    page.text()
+}
+
+/// `notices/<event>-<code>.txt`.
+#[must_use]
+pub fn notice(notice: &Notice) -> String {
+    let mut page = Page::new("THÔNG BÁO CỦA TRỤC", "A notice of the hub");
+    page.line("Loại · Kind", notice.code.as_str());
+    page.line("Nội dung", &notice.message.vi);
+    page.line("In words", &notice.message.en);
+    page.line("Mã văn bản · DocumentId", &notice.document_id);
+    page.line("Mã trên trục · Document", &notice.document.to_string());
+    page.line(
+        "Nơi nhận · Recipient",
+        notice.recipient.as_deref().unwrap_or("tất cả · all"),
+    );
+    page.line("Nguyên nhân · Cause", &notice.cause);
+    page.line("Thời điểm · When", &time(notice.at));
+    page.line("Sự kiện · Event", &notice.event.to_string());
+    page.text()
+}
+
+/// The event number of a refusal that this adapter made itself: the hub's begin at 1.
+pub const LOCAL_EVENT: u64 = 0;
+
+/// Vietnamese and English words for where a delivery stands.
+fn state(state: TransportStateName) -> &'static str {
+    match state {
+        TransportStateName::Scheduled => "chờ gửi · scheduled",
+        TransportStateName::Forwarded => "đã gửi · forwarded",
+        TransportStateName::Taken => "đã nhận về hệ thống · taken",
+        TransportStateName::Refused => "hệ thống nhận từ chối · refused",
+        TransportStateName::Withdrawn => "đã thu hồi · withdrawn",
+        TransportStateName::Undeliverable => "không gửi được · undeliverable",
+        TransportStateName::Parked => "chờ cán bộ vận hành · parked",
+    }
+}
+
+/// A key of a report file is written as its name; everything else as it stands.
+fn place(place: &Place) -> String {
+    match place {
+        Place::Json { pointer } => pointer.trim_start_matches('/').to_owned(),
+        Place::Message => "cả tệp · the whole file".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    at.to_zoned(viet_nam())
+        .strftime("%d/%m/%Y %H:%M:%S (UTC+7)")
+        .to_string()
+}
+
+/// Lines whose colons stand below each other.
+struct Page {
+    title: (&'static str, &'static str),
+    lines: Vec<(String, String)>,
+    lists: Vec<(String, Vec<String>)>,
+}
+
+impl Page {
+    const fn new(vi: &'static str, en: &'static str) -> Self {
+        Self {
+            title: (vi, en),
+            lines: Vec::new(),
+            lists: Vec::new(),
+        }
+    }
+
+    fn line(&mut self, label: &str, value: &str) {
+        // One line each, whatever a value holds.
+        let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
+        self.lines.push((label.to_owned(), value));
+    }
+
+    fn list(&mut self, label: &str, items: impl Iterator<Item = String>) {
+        let items: Vec<String> = items.collect();
+        if !items.is_empty() {
+            self.lists.push((label.to_owned(), items));
+        }
+    }
+
+    fn text(&self) -> String {
+        let width = self
+            .lines
+            .iter()
+            .map(|(label, _)| label.chars().count())
+            .max()
+            .unwrap_or(0);
+        let mut text = format!("{}\n{}\n\n", self.title.0, self.title.1);
+        for (label, value) in &self.lines {
+            text.push_str(&format!("{label:width$} : {value}\n"));
+        }
+        for (label, items) in &self.lists {
+            text.push_str(&format!("\n{label}\n"));
+            for item in items {
+                text.push_str(&format!("  - {item}\n"));
+            }
+        }
+        text
+    }
+}

@@ -1,0 +1,314 @@
+//! Looking at the directory, and sending what is due. Polling, not file events: it works on network
+//! drives, needs no privileges, and one look costs a directory listing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use futures_util::StreamExt as _;
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use truc_adapter_sdk::model::{DocumentKind, MessageId, Place, Refusal, RefusalCode, Urgency, crash};
+use truc_adapter_sdk::{Client, PublishError, Submission, SubmitError, durable};
+
+use crate::filing;
+use crate::folder::{FolderAdapter, State};
+use crate::layout::{Folder, PACKET, REPORT, is_unfinished_name};
+use crate::reports;
+use crate::sending::{self, Origin};
+
+/// Most dropped files taken in by one look; the rest by the next.
+pub const TAKEN_MAX: usize = 256;
+
+/// Most dropped files kept in view between two looks.
+pub const WATCHED_MAX: usize = 10_000;
+
+/// Most packets published at once, and so held in memory.
+pub const PUBLISH_MAX: usize = 8;
+
+/// An empty file is taken for one that is still being written, for this many looks without a change.
+pub const EMPTY_LOOKS: u32 = 30;
+
+/// Looks at `out/` and `status/` until told to stop.
+///
+/// An error of the disk is logged and tried again at the next look.
+pub async fn look(adapter: &FolderAdapter, sendable: &Notify, mut stopped: watch::Receiver<bool>) {
+    let mut out = Drop::new(Folder::Out, Origin::Out);
+    let mut status = Drop::new(Folder::Status, Origin::Status);
+    while !*stopped.borrow() {
+        let state = std::sync::Arc::clone(&adapter.state);
+        let looked = tokio::task::spawn_blocking(move || {
+            let taken = status
+                .look(&state)
+                .and_then(|reports| Ok(reports + out.look(&state)?));
+            let prepared = taken.and_then(|taken| Ok(taken + prepare(&state)?));
+            (out, status, prepared)
+        })
+        .await;
+        match looked {
+            Ok((out_again, status_again, result)) => {
+                (out, status) = (out_again, status_again);
+                match result {
+                    Ok(0) => {}
+                    Ok(_) => sendable.notify_one(),
+                    Err(error) => tracing::error!(%error, "the directory cannot be worked on; tried again"),
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "a look at the directory failed");
+                out = Drop::new(Folder::Out, Origin::Out);
+                status = Drop::new(Folder::Status, Origin::Status);
+            }
+        }
+        tokio::select! {
+            _ = stopped.changed() => {}
+            () = tokio::time::sleep(adapter.state.behaviour.poll) => {}
+        }
+    }
+}
+
+/// Publishes what is in `sending/` and not yet confirmed, until told to stop. What is not answered for
+/// [`crate::folder::Behaviour::resend_after`] is published again under the same message id.
+pub async fn send(
+    adapter: &FolderAdapter,
+    client: &Client,
+    sendable: &Notify,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut confirmed: HashMap<MessageId, Instant> = HashMap::new();
+    while !*stopped.borrow() {
+        let due = match due(&adapter.state, &mut confirmed) {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::error!(%error, "sending/ cannot be read; tried again");
+                Vec::new()
+            }
+        };
+        let mut sent = futures_util::stream::iter(due)
+            .map(|message_id| async move { (message_id, send_one(adapter, client, message_id).await) })
+            .buffer_unordered(PUBLISH_MAX);
+        loop {
+            let next = tokio::select! {
+                next = sent.next() => next,
+                // What is under way is published again at the next start, under the same id.
+                _ = stopped.changed() => return,
+            };
+            match next {
+                Some((message_id, true)) => {
+                    confirmed.insert(message_id, Instant::now());
+                }
+                Some((_, false)) => {}
+                None => break,
+            }
+        }
+        tokio::select! {
+            _ = stopped.changed() => {}
+            () = sendable.notified() => {}
+            () = tokio::time::sleep(adapter.state.behaviour.poll) => {}
+        }
+    }
+}
+
+/// A folder into which files are dropped, and what the last look saw.
+#[derive(Debug)]
+struct Drop {
+    folder: Folder,
+    origin: Origin,
+    seen: HashMap<PathBuf, Seen>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    size: u64,
+    modified: Option<SystemTime>,
+    /// Looks since it last changed.
+    looks: u32,
+}
+
+impl Drop {
+    fn new(folder: Folder, origin: Origin) -> Self {
+        Self {
+            folder,
+            origin,
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Takes in the files that two looks saw alike; gives how many.
+    fn look(&mut self, state: &State) -> io::Result<usize> {
+        let mut present = HashMap::new();
+        let mut complete = Vec::new();
+        for entry in fs::read_dir(state.layout.folder(self.folder))? {
+            let entry = entry?;
+            let path = entry.path();
+            let metadata = match fs::symlink_metadata(&path) {
+                Ok(metadata) => metadata,
+                // Taken away between the two calls.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if !metadata.is_file() || !self.is_ours(&path) || present.len() >= WATCHED_MAX {
+                continue;
+            }
+            let mut now = Seen {
+                size: metadata.len(),
+                modified: metadata.modified().ok(),
+                looks: 0,
+            };
+            if let Some(before) = self.seen.get(&path)
+                && (before.size, before.modified) == (now.size, now.modified)
+            {
+                now.looks = before.looks.saturating_add(1);
+            }
+            let enough = if now.size == 0 { EMPTY_LOOKS } else { 1 };
+            if now.looks >= enough {
+                complete.push(path.clone());
+            }
+            present.insert(path, now);
+        }
+        complete.sort();
+        complete.truncate(TAKEN_MAX);
+        let mut taken = 0;
+        for path in complete {
+            present.remove(&path);
+            let message_id = MessageId::new(state.random.uuid_v7(state.clock.now()));
+            if sending::take_in(&state.layout, &state.names, &path, self.origin, message_id)? {
+                tracing::info!(%message_id, origin = ?self.origin, "taken in");
+                taken += 1;
+            }
+        }
+        self.seen = present;
+        Ok(taken)
+    }
+
+    fn is_ours(&self, path: &Path) -> bool {
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default();
+        let packet = || {
+            let end = path.extension().map(|end| end.to_string_lossy().to_lowercase());
+            matches!(end.as_deref(), Some("edxml" | "xml"))
+        };
+        !is_unfinished_name(&name) && (self.origin == Origin::Status || packet())
+    }
+}
+
+/// Makes the packets of dropped reports; gives how many. A packet, once made, is never made anew: the
+/// message id and its bytes belong together.
+fn prepare(state: &State) -> io::Result<usize> {
+    let mut made = 0;
+    for message_id in sending::list(&state.layout)? {
+        let folder = state.layout.sending(message_id);
+        if !folder.join(REPORT).exists() || folder.join(PACKET).exists() {
+            continue;
+        }
+        let size = fs::symlink_metadata(folder.join(REPORT))?.len();
+        let bytes = if size > reports::REPORT_MAX {
+            // Long enough to be refused for its length, whatever it holds.
+            vec![b'#'; usize::try_from(reports::REPORT_MAX + 1).unwrap_or(usize::MAX)]
+        } else {
+            fs::read(folder.join(REPORT))?
+        };
+        match reports::build(&state.layout, &bytes, state.clock.now())? {
+            Ok(report) => {
+                durable::write_file(&folder.join(PACKET), &report.packet())?;
+                crash::reach("folder-report-made");
+                made += 1;
+            }
+            Err(finding) => filing::refuse_here(state, message_id, finding)?,
+        }
+    }
+    Ok(made)
+}
+
+/// What is to be published now, oldest first.
+fn due(state: &State, confirmed: &mut HashMap<MessageId, Instant>) -> io::Result<Vec<MessageId>> {
+    let present = sending::list(&state.layout)?;
+    confirmed.retain(|message_id, at| {
+        present.binary_search(message_id).is_ok() && at.elapsed() < state.behaviour.resend_after
+    });
+    Ok(present
+        .into_iter()
+        .filter(|message_id| !confirmed.contains_key(message_id))
+        .filter(|message_id| state.layout.sending(*message_id).join(PACKET).exists())
+        .collect())
+}
+
+/// Publishes one; `true` when the broker has it.
+async fn send_one(adapter: &FolderAdapter, client: &Client, message_id: MessageId) -> bool {
+    let state = std::sync::Arc::clone(&adapter.state);
+    let loaded = tokio::task::spawn_blocking(move || load(&state, message_id)).await;
+    let submission = match loaded {
+        Ok(Ok(Some(submission))) => submission,
+        // Answered meanwhile, or refused here.
+        Ok(Ok(None)) => return false,
+        Ok(Err(error)) => {
+            tracing::error!(%message_id, %error, "a packet cannot be read; tried again");
+            return false;
+        }
+        Err(error) => {
+            tracing::error!(%message_id, %error, "a packet cannot be read");
+            return false;
+        }
+    };
+    match client.submit_nowait(&submission).await {
+        Ok(()) => true,
+        Err(SubmitError::Rejected(PublishError::TooLarge { size, limit })) => {
+            let finding = too_large(size as u64, limit as u64);
+            let state = std::sync::Arc::clone(&adapter.state);
+            let filed =
+                tokio::task::spawn_blocking(move || filing::refuse_here(&state, message_id, finding)).await;
+            if !matches!(filed, Ok(Ok(()))) {
+                tracing::error!(%message_id, "a packet that is too large cannot be filed; tried again");
+            }
+            false
+        }
+        Err(error) => {
+            // Nothing is wrong with the packet: the broker is away, or this system's account or key is
+            // not in order. It stays, and goes out when that is mended.
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::error!(%message_id, %error, cause, "not sent; it stays in sending/ and is tried again");
+            false
+        }
+    }
+}
+
+fn load(state: &State, message_id: MessageId) -> io::Result<Option<Submission>> {
+    let path = state.layout.sending(message_id).join(PACKET);
+    let size = match fs::symlink_metadata(&path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let limit = state.behaviour.max_packet_bytes;
+    if size > limit {
+        filing::refuse_here(state, message_id, too_large(size, limit))?;
+        return Ok(None);
+    }
+    let bytes: std::sync::Arc<[u8]> = match fs::read(&path) {
+        Ok(bytes) => bytes.into(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let submission = Submission::of_packet(message_id, std::sync::Arc::clone(&bytes));
+    Ok(Some(submission.unwrap_or_else(|_| Submission {
+        // The hub says what is wrong with it, better than could be said here, and records it.
+        message_id,
+        kind: DocumentKind::Document,
+        urgency: Urgency::Normal,
+        from: String::new(),
+        bytes,
+    })))
+}
+
+fn too_large(size: u64, limit: u64) -> Refusal {
+    Refusal::new(
+        RefusalCode::BodyTooLarge,
+        Place::Message,
+        format!("at most {limit} bytes"),
+        format!("{size} bytes"),
+    )
+}

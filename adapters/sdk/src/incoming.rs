@@ -1,0 +1,407 @@
+//! What comes out of the inbox, read from a message and checked: documents, statuses, answers, notices.
+//!
+//! Leaves out the packet's content: [`IncomingDocument::read`] reads it for whoever wants to.
+
+use std::fmt;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use truc_model::wire::{Notice, Outgoing, Receipt, RefusalAnswer, header};
+use truc_model::{DeliveryUid, DocumentUid, MessageId, Sha256, SignatureVerdict, StatusCode, Urgency};
+use truc_transport::{Message, Properties};
+use uuid::Uuid;
+
+use crate::journal::Reason;
+
+/// A document for agencies this system serves.
+#[derive(Clone)]
+pub struct IncomingDocument {
+    /// The delivery's id, the same at every attempt: what to recognise it by.
+    pub delivery: DeliveryUid,
+    /// The hub's id of the document.
+    pub document: DocumentUid,
+    /// The sender's agency code, as written in the packet.
+    pub from: String,
+    /// The agency codes this message is for: one message may serve forty communes.
+    pub to: Vec<String>,
+    /// How urgent, by the message's priority.
+    pub urgency: Urgency,
+    /// The hub's attempt, from 1.
+    pub attempt: u32,
+    /// Digest of [`Self::bytes`]; checked.
+    pub sha256: Sha256,
+    /// The hub's verdict on who signed; `None` when it cannot be read.
+    pub signature: Option<SignatureVerdict>,
+    /// When it came out of the inbox, by this machine's clock.
+    pub received_at: Timestamp,
+    /// The packet, as its sender made it.
+    pub bytes: Arc<[u8]>,
+}
+
+/// A status about a document that one of the agencies sent (or 13, about one it received).
+#[derive(Clone)]
+pub struct IncomingStatus {
+    /// The delivery's id, the same at every attempt.
+    pub delivery: DeliveryUid,
+    /// The hub's id of the document it speaks of.
+    pub document: DocumentUid,
+    /// Code of the agency that reports.
+    pub from: String,
+    /// The agency codes this message is for.
+    pub to: Vec<String>,
+    /// The status code, when the hub's header gives one.
+    pub code: Option<StatusCode>,
+    /// The hub's attempt, from 1.
+    pub attempt: u32,
+    /// Digest of [`Self::bytes`]; checked.
+    pub sha256: Sha256,
+    /// When it came out of the inbox, by this machine's clock.
+    pub received_at: Timestamp,
+    /// The status packet, as its sender made it.
+    pub bytes: Arc<[u8]>,
+}
+
+/// The hub's answer to a submission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// What to recognise it by: the same for a repeat of the same answer.
+    pub id: Uuid,
+    /// The submission answered. A refusal may lack it when the submission had none.
+    pub message_id: Option<MessageId>,
+    /// What it says.
+    pub outcome: Outcome,
+    /// The JSON as it came.
+    pub json: Arc<[u8]>,
+}
+
+/// What an answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Accepted: the hub keeps it, on disk.
+    Accepted(Receipt),
+    /// Refused: nothing of it was accepted.
+    Refused(Box<RefusalAnswer>),
+}
+
+/// Something the sender must know of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncomingNotice {
+    /// What to recognise it by.
+    pub id: Uuid,
+    /// What it says.
+    pub notice: Notice,
+    /// The JSON as it came.
+    pub json: Arc<[u8]>,
+}
+
+impl fmt::Debug for IncomingDocument {
+    /// Ids and sizes only: the rest is a document, and this lands in logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingDocument")
+            .field("delivery", &self.delivery)
+            .field("document", &self.document)
+            .field("attempt", &self.attempt)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for IncomingStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingStatus")
+            .field("delivery", &self.delivery)
+            .field("document", &self.document)
+            .field("code", &self.code)
+            .field("bytes", &self.bytes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// Reads an answer's JSON; `kind` is [`Outgoing::Receipt`] or [`Outgoing::Refusal`].
+    fn read(kind: Outgoing, message: Message) -> Result<Self, Misread> {
+        let json = &message.body;
+        let (outcome, word, inside) = if kind == Outgoing::Receipt {
+            let receipt: Receipt = parse(json)?;
+            let inside = Some(receipt.message_id());
+            (Outcome::Accepted(receipt), "receipt", inside)
+        } else {
+            let refusal: RefusalAnswer = parse(json)?;
+            let (word, inside) = (refusal.code.as_str(), refusal.message_id);
+            (Outcome::Refused(Box::new(refusal)), word, inside)
+        };
+        let message_id = match message.properties.correlation_id.as_deref() {
+            Some(text) => Some(
+                text.parse()
+                    .map_err(|_| Misread::unreadable("correlation_id is not a UUID"))?,
+            ),
+            None => inside,
+        };
+        // A receipt comes again byte for byte; a refusal comes again under another event number. Either is
+        // the same answer to whoever waits for it.
+        let id = match message_id {
+            Some(message_id) => derived_id(&[b"answer", message_id.uuid().as_bytes(), word.as_bytes()]),
+            None => derived_id(&[b"answer", json]),
+        };
+        Ok(Self {
+            id,
+            message_id,
+            outcome,
+            json: message.body.into(),
+        })
+    }
+}
+
+/// An id that follows from what it stands for, so that it is the same after a restart: a UUID of version 8
+/// (RFC 9562 §5.8) from the SHA-256 of the parts, each preceded by its length.
+#[must_use]
+pub fn derived_id(parts: &[&[u8]]) -> Uuid {
+    let mut joined = Vec::new();
+    for part in parts {
+        joined.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        joined.extend_from_slice(part);
+    }
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&Sha256::of(&joined).as_bytes()[..16]);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+}
+
+/// One message of the inbox.
+#[derive(Debug, Clone)]
+pub(crate) enum Incoming {
+    Document(IncomingDocument),
+    Status(IncomingStatus),
+    Answer(Answer),
+    Notice(IncomingNotice),
+}
+
+/// Why a message is not handed to the adapter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Misread {
+    /// A delivery whose bytes are not those the hub sent: nothing is stored, the hub is told.
+    Damaged(DeliveryUid, Reason),
+    /// Nobody could be told by `taken`: to the dead letters.
+    Unreadable(String),
+}
+
+impl Misread {
+    fn unreadable(what: impl Into<String>) -> Self {
+        Self::Unreadable(what.into())
+    }
+}
+
+impl Incoming {
+    /// Reads and checks a message.
+    pub(crate) fn read(message: Message, now: Timestamp) -> Result<Self, Misread> {
+        let kind = message
+            .properties
+            .kind
+            .as_deref()
+            .and_then(Outgoing::from_word)
+            .ok_or_else(|| Misread::unreadable("property type is none this adapter knows"))?;
+        match kind {
+            Outgoing::Document | Outgoing::Status => Self::read_delivery(kind, message, now),
+            Outgoing::Receipt | Outgoing::Refusal => Answer::read(kind, message).map(Self::Answer),
+            Outgoing::Notice => {
+                let notice = parse(&message.body)?;
+                Ok(Self::Notice(IncomingNotice {
+                    id: derived_id(&[b"notice", &message.body]),
+                    notice,
+                    json: message.body.into(),
+                }))
+            }
+        }
+    }
+
+    fn read_delivery(kind: Outgoing, message: Message, now: Timestamp) -> Result<Self, Misread> {
+        let Message { body, properties, .. } = message;
+        let delivery: DeliveryUid = id_header(&properties, header::DELIVERY)?;
+        let document: DocumentUid = id_header(&properties, header::DOCUMENT)?;
+        let sha256 = checked_digest(&properties, &body).map_err(|found| {
+            Misread::Damaged(
+                delivery,
+                Reason {
+                    code: "body-mismatch".to_owned(),
+                    reason: format!("the body's SHA-256 is not the one in {}: {found}", header::SHA256),
+                },
+            )
+        })?;
+        let from = properties.text(header::FROM).unwrap_or_default().to_owned();
+        let to = properties
+            .list(header::TO)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let attempt = properties
+            .number(header::ATTEMPT)
+            .and_then(|number| u32::try_from(number).ok())
+            .unwrap_or(1);
+        let bytes = Arc::from(body);
+        Ok(match kind {
+            Outgoing::Status => Self::Status(IncomingStatus {
+                delivery,
+                document,
+                from,
+                to,
+                code: properties
+                    .text(header::STATUS)
+                    .and_then(|digits| StatusCode::from_digits(digits).ok()),
+                attempt,
+                sha256,
+                received_at: now,
+                bytes,
+            }),
+            _ => Self::Document(IncomingDocument {
+                delivery,
+                document,
+                from,
+                to,
+                urgency: properties
+                    .priority
+                    .and_then(Urgency::from_number)
+                    .unwrap_or_default(),
+                attempt,
+                sha256,
+                signature: properties
+                    .text(header::SIGNATURE)
+                    .and_then(|json| serde_json::from_str(json).ok()),
+                received_at: now,
+                bytes,
+            }),
+        })
+    }
+
+    /// What the journal knows it by.
+    pub(crate) const fn id(&self) -> Uuid {
+        match self {
+            Self::Document(document) => document.delivery.uuid(),
+            Self::Status(status) => status.delivery.uuid(),
+            Self::Answer(answer) => answer.id,
+            Self::Notice(notice) => notice.id,
+        }
+    }
+
+    /// The delivery to say `taken` for.
+    pub(crate) const fn delivery(&self) -> Option<DeliveryUid> {
+        match self {
+            Self::Document(document) => Some(document.delivery),
+            Self::Status(status) => Some(status.delivery),
+            Self::Answer(_) | Self::Notice(_) => None,
+        }
+    }
+
+    /// The word for logs.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Document(_) => "document",
+            Self::Status(_) => "status",
+            Self::Answer(_) => "answer",
+            Self::Notice(_) => "notice",
+        }
+    }
+}
+
+fn checked_digest(properties: &Properties, body: &[u8]) -> Result<Sha256, String> {
+    let found = Sha256::of(body);
+    match properties.text(header::SHA256) {
+        Some(text) if text.parse() == Ok(found) => Ok(found),
+        Some(_) => Err(format!("{} bytes with SHA-256 {found}", body.len())),
+        None => Err("the header is missing".to_owned()),
+    }
+}
+
+fn id_header<T: std::str::FromStr>(properties: &Properties, name: &str) -> Result<T, Misread> {
+    properties
+        .text(name)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(|| Misread::unreadable(format!("header {name} is missing or not a UUID")))
+}
+
+/// JSON errors name a position and a kind; they do not quote the text, which may hold names.
+fn parse<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Misread> {
+    serde_json::from_slice(json).map_err(|error| {
+        Misread::unreadable(format!(
+            "the JSON body cannot be read ({:?} at {}:{})",
+            error.classify(),
+            error.line(),
+            error.column()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DELIVERY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+    fn message(kind: &str, body: &[u8]) -> Message {
+        Message {
+            body: body.to_vec(),
+            properties: Properties {
+                kind: Some(kind.to_owned()),
+                ..Properties::default()
+            }
+            .with(header::DELIVERY, DELIVERY)
+            .with(header::DOCUMENT, DELIVERY)
+            .with(header::FROM, "H60.1")
+            .with(header::TO, vec!["H60.2".to_owned(), "H60.3".to_owned()])
+            .with(header::SHA256, Sha256::of(body).to_string()),
+            redelivered: false,
+            exchange: String::new(),
+            routing_key: String::new(),
+        }
+    }
+
+    fn read(message: Message) -> Result<Incoming, Misread> {
+        Incoming::read(message, Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn a_document_with_its_facts() {
+        let Ok(Incoming::Document(document)) = read(message("document", b"packet")) else {
+            panic!("not a document");
+        };
+        assert_eq!(document.delivery.to_string(), DELIVERY);
+        assert_eq!((document.from.as_str(), document.attempt), ("H60.1", 1));
+        assert_eq!(document.to, ["H60.2", "H60.3"]);
+        assert_eq!(document.bytes.as_ref(), b"packet");
+        assert!(!format!("{document:?}").contains("H60"), "ids only in logs");
+    }
+
+    #[test]
+    fn other_bytes_than_the_header_says_are_declined() {
+        let mut wrong = message("document", b"packet");
+        wrong.body.push(b'!');
+        let mut absent = message("status", b"packet");
+        absent.properties.headers.remove(header::SHA256);
+        for message in [wrong, absent] {
+            match read(message) {
+                Err(Misread::Damaged(delivery, reason)) => {
+                    assert_eq!(delivery.to_string(), DELIVERY);
+                    assert_eq!(reason.code, "body-mismatch");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_named_goes_to_the_dead_letters() {
+        let mut nameless = message("document", b"");
+        nameless.properties.headers.remove(header::DELIVERY);
+        let odd = message("greeting", b"");
+        let broken = message("receipt", b"{\"receipt\":");
+        for message in [nameless, odd, broken] {
+            assert!(matches!(read(message), Err(Misread::Unreadable(_))));
+        }
+    }
+
+    #[test]
+    fn derived_ids_repeat_and_differ() {
+        let id = derived_id(&[b"a", b"bc"]);
+        assert_eq!(id, derived_id(&[b"a", b"bc"]));
+        assert_ne!(id, derived_id(&[b"ab", b"c"]));
+        assert_eq!(id.get_version_num(), 8);
+    }
+}

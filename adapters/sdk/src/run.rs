@@ -1,0 +1,502 @@
+//! Reading the inbox. For every batch, in this order and no other:
+//!
+//! 1. look-up in the journal: known messages skip to step 4;
+//! 2. the adapter stores (several at once);
+//! 3. the journal notes it, one flush for the batch;
+//! 4. the hub is told `taken`, and the broker confirms that it has the word;
+//! 5. the messages are settled.
+//!
+//! Killed after any step, the broker hands the message out again and the journal (or, before step 3, the
+//! adapter's own idempotence) recognises it. A message that cannot be stored now is held, unsettled, and
+//! tried again after a pause; held messages count against the prefetch, so nothing here grows.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use truc_model::wire::{Declined, Intake, JSON, SUBMIT_EXCHANGE, Taken, inbox};
+use truc_model::{DeliveryUid, crash};
+use truc_transport::{BrokerError, Consumer, Delivery, OutMessage, Properties, Settlement};
+use uuid::Uuid;
+
+use crate::adapter::{Adapter, Stored, Trouble};
+use crate::client::{Client, Inner};
+use crate::incoming::{Incoming, Misread};
+use crate::journal::{Entry, JournalError, Reason};
+
+/// Why [`Client::run`] ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// It runs already: one reader per inbox keeps "never two at once for the same id" true.
+    #[error("this client reads its inbox already")]
+    AlreadyRunning,
+    /// The broker does not let this system read its inbox.
+    #[error("this system may not read its inbox '{inbox}'")]
+    Refused {
+        /// The queue.
+        inbox: String,
+        /// What the broker said.
+        #[source]
+        source: BrokerError,
+    },
+}
+
+/// Most messages in one batch, and so behind one flush and in one `taken`.
+pub const BATCH_MAX: usize = 64;
+
+/// Most adapter calls at once.
+pub const CALLS_MAX: usize = 8;
+
+impl Client {
+    /// Reads the inbox and hands everything to `adapter`, until `shutdown` completes; then finishes what is in
+    /// hand and returns. Lost connections are made again. Dropping the future loses nothing either: what is
+    /// unsettled comes again.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn run(
+        &self,
+        adapter: &dyn Adapter,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), RunError> {
+        let inner = &self.inner;
+        if inner.running.swap(true, Ordering::SeqCst) {
+            return Err(RunError::AlreadyRunning);
+        }
+        let _running = Running(inner);
+        let (stop, stopped) = watch::channel(false);
+        let reader = Reader {
+            inner,
+            adapter,
+            stopped,
+            held: Vec::new(),
+        };
+        let mut reading = Box::pin(reader.read());
+        tokio::select! {
+            result = &mut reading => result,
+            () = shutdown => {
+                let _ = stop.send(true);
+                reading.await
+            }
+        }
+    }
+}
+
+struct Running<'a>(&'a Inner);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.store(false, Ordering::SeqCst);
+    }
+}
+
+struct Reader<'a> {
+    inner: &'a Arc<Inner>,
+    adapter: &'a dyn Adapter,
+    stopped: watch::Receiver<bool>,
+    /// Messages to be tried again; at most the prefetch, as they are unsettled.
+    held: Vec<Work>,
+}
+
+/// One message in hand.
+struct Work {
+    id: Uuid,
+    item: Incoming,
+    /// More than one when the same message came again while it was in hand: all are settled together.
+    settlements: Vec<Settlement>,
+    failures: u32,
+    due: Instant,
+}
+
+/// What a message came to.
+enum Verdict {
+    /// Journal it, say `taken` where that is due, settle it.
+    Decided(Entry),
+    /// Nobody can deal with it: to the dead letters.
+    Dead,
+}
+
+impl Reader<'_> {
+    async fn read(mut self) -> Result<(), RunError> {
+        let Some(mut consumer) = self.consume().await? else {
+            return Ok(());
+        };
+        while !*self.stopped.borrow() {
+            let mut batch = Vec::new();
+            let due = self.next_due();
+            let first = tokio::select! {
+                _ = self.stopped.changed() => break,
+                () = until(due) => None,
+                delivery = consumer.next() => match delivery {
+                    Some(delivery) => Some(delivery),
+                    // Closed by this program.
+                    None => break,
+                },
+            };
+            if let Some(delivery) = first {
+                self.take(delivery, &mut batch).await;
+            }
+            self.release_held(&mut batch);
+            while batch.len() < BATCH_MAX
+                && let Some(Some(delivery)) = consumer.next().now_or_never()
+            {
+                self.take(delivery, &mut batch).await;
+            }
+            if !batch.is_empty() {
+                self.process(batch).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// The inbox may not be declared yet, the broker may be away: both pass.
+    async fn consume(&mut self) -> Result<Option<Box<dyn Consumer>>, RunError> {
+        let queue = inbox(&self.inner.config.system);
+        let mut failures = 0;
+        loop {
+            let config = &self.inner.config;
+            let error = match self
+                .inner
+                .broker
+                .consume(&queue, config.prefetch, &config.app_id)
+                .await
+            {
+                Ok(consumer) => return Ok(Some(consumer)),
+                Err(BrokerError::Closed) => return Ok(None),
+                Err(source @ (BrokerError::Refused { .. } | BrokerError::Configuration(_))) => {
+                    return Err(RunError::Refused { inbox: queue, source });
+                }
+                Err(error) => error,
+            };
+            failures += 1;
+            tracing::warn!(queue, failures, error = %error, "cannot read the inbox yet");
+            let pause = self.inner.config.backoff.pause(failures, &*self.inner.random);
+            tokio::select! {
+                _ = self.stopped.changed() => return Ok(None),
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Reads a delivery into the batch, or deals with it at once when it cannot be read.
+    async fn take(&mut self, delivery: Delivery, batch: &mut Vec<Work>) {
+        let (message, settlement) = delivery.into_parts();
+        crash::reach("adapter-received");
+        let item = match Incoming::read(message, self.inner.clock.now()) {
+            Ok(item) => item,
+            Err(Misread::Unreadable(what)) => {
+                tracing::error!(
+                    what,
+                    "a message of the inbox cannot be read; it goes to the dead letters"
+                );
+                settle(vec![settlement], true).await;
+                return;
+            }
+            Err(Misread::Damaged(delivery, reason)) => {
+                tracing::error!(%delivery, code = reason.code, "a delivery is not what the hub sent; declined");
+                let word = vec![(delivery, Entry::Declined(reason))];
+                if self.say_taken(&word).await {
+                    settle(vec![settlement], false).await;
+                }
+                return;
+            }
+        };
+        if let Incoming::Answer(answer) = &item {
+            tracing::debug!(id = %answer.id, "an answer came");
+        }
+        let id = item.id();
+        let again = batch.iter_mut().chain(&mut self.held).find(|work| work.id == id);
+        match again {
+            Some(work) => work.settlements.push(settlement),
+            None => batch.push(Work {
+                id,
+                item,
+                settlements: vec![settlement],
+                failures: 0,
+                due: Instant::now(),
+            }),
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.held.iter().map(|work| work.due).min()
+    }
+
+    fn release_held(&mut self, batch: &mut Vec<Work>) {
+        let now = Instant::now();
+        let (due, later): (Vec<Work>, Vec<Work>) = std::mem::take(&mut self.held)
+            .into_iter()
+            .partition(|work| work.due <= now);
+        self.held = later;
+        batch.extend(due);
+    }
+
+    async fn process(&mut self, batch: Vec<Work>) {
+        let (mut decided, fresh) = self.look_up(batch);
+
+        let inner = self.inner;
+        let adapter = self.adapter;
+        let mut waiting = fresh.into_iter();
+        let mut calls: FuturesUnordered<_> = waiting
+            .by_ref()
+            .take(CALLS_MAX)
+            .map(|work| call(adapter, work))
+            .collect();
+        let mut dead = Vec::new();
+        while let Some((mut work, result)) = calls.next().await {
+            calls.extend(waiting.next().map(|work| call(adapter, work)));
+            match result {
+                Ok(stored) => {
+                    crash::reach(if work.item.delivery().is_some() {
+                        "adapter-stored"
+                    } else {
+                        "adapter-answered"
+                    });
+                    let entry = match stored {
+                        Stored::Durable => Entry::Done,
+                        Stored::Declined(reason) => Entry::Declined(cut(reason)),
+                    };
+                    decided.push((work, entry));
+                }
+                Err(trouble) => {
+                    work.failures += 1;
+                    let pause = inner.config.backoff.pause(work.failures, &*inner.random);
+                    match give_up(&work, &trouble, inner.config.max_attempts) {
+                        Some(Verdict::Decided(entry)) => decided.push((work, entry)),
+                        Some(Verdict::Dead) => dead.push(work),
+                        None => self.hold(work, pause),
+                    }
+                }
+            }
+        }
+        drop(calls);
+
+        for work in dead {
+            settle(work.settlements, true).await;
+        }
+        self.finish(decided).await;
+    }
+
+    /// Parts what the journal knows from what is new.
+    fn look_up(&self, batch: Vec<Work>) -> (Vec<(Work, Entry)>, Vec<Work>) {
+        let journal = self.inner.journal();
+        let mut known = Vec::new();
+        let mut fresh = Vec::new();
+        for work in batch {
+            match journal.get(work.id) {
+                Some(entry) => {
+                    tracing::debug!(id = %work.id, kind = work.item.kind(), "came again; known");
+                    let entry = entry.clone();
+                    known.push((work, entry));
+                }
+                None => fresh.push(work),
+            }
+        }
+        (known, fresh)
+    }
+
+    /// Steps 3 to 5.
+    async fn finish(&mut self, decided: Vec<(Work, Entry)>) {
+        if decided.is_empty() {
+            return;
+        }
+        let entries: Vec<(Uuid, Entry)> = decided
+            .iter()
+            .map(|(work, entry)| (work.id, entry.clone()))
+            .collect();
+        if let Err(error) = append(Arc::clone(self.inner), entries).await {
+            // The adapter is asked again, and recognises what it stored.
+            tracing::error!(error = %error, "the journal cannot be written; the messages are held");
+            for (mut work, _) in decided {
+                work.failures += 1;
+                let pause = self
+                    .inner
+                    .config
+                    .backoff
+                    .pause(work.failures, &*self.inner.random);
+                self.hold(work, pause);
+            }
+            return;
+        }
+        crash::reach("adapter-journaled");
+        for (work, _) in &decided {
+            if let Incoming::Answer(answer) = &work.item {
+                self.inner.wake(answer);
+            }
+            self.adapter.recorded(work.id).await;
+        }
+
+        let words: Vec<(DeliveryUid, Entry)> = decided
+            .iter()
+            .filter_map(|(work, entry)| Some((work.item.delivery()?, entry.clone())))
+            .collect();
+        if !words.is_empty() {
+            if !self.say_taken(&words).await {
+                // Stopped before the hub could be told: unsettled, so the messages come again and are known.
+                return;
+            }
+            crash::reach("adapter-taken");
+        }
+        for (work, _) in decided {
+            settle(work.settlements, false).await;
+        }
+        crash::reach("adapter-settled");
+    }
+
+    /// Tells the hub, until the broker confirms; `false` when stopped before.
+    async fn say_taken(&mut self, words: &[(DeliveryUid, Entry)]) -> bool {
+        for chunk in words.chunks(Taken::MAX_DELIVERIES) {
+            let Ok(body) = serde_json::to_vec(&taken(chunk)) else {
+                // Ids and strings always have a JSON form.
+                return false;
+            };
+            let body: Arc<[u8]> = body.into();
+            let mut failures = 0;
+            let mut deadline = None;
+            while let Err(error) = self.inner.publish(self.inner.taken_message(&body)).await {
+                failures += 1;
+                tracing::warn!(failures, error = %error, "the hub could not be told what was taken yet");
+                if *self.stopped.borrow() {
+                    let limit = Instant::now() + self.inner.config.stop_patience;
+                    if Instant::now() >= *deadline.get_or_insert(limit) {
+                        return false;
+                    }
+                }
+                let pause = self.inner.config.backoff.pause(failures, &*self.inner.random);
+                tokio::select! {
+                    _ = self.stopped.changed() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+        true
+    }
+
+    fn hold(&mut self, mut work: Work, pause: Duration) {
+        work.due = Instant::now() + pause;
+        self.held.push(work);
+    }
+}
+
+impl Inner {
+    fn taken_message(&self, body: &Arc<[u8]>) -> OutMessage {
+        let now = self.clock.now();
+        OutMessage {
+            exchange: SUBMIT_EXCHANGE.to_owned(),
+            routing_key: Intake::Taken.as_str().to_owned(),
+            properties: Properties {
+                kind: Some(Intake::Taken.as_str().to_owned()),
+                message_id: Some(self.random.uuid_v7(now).to_string()),
+                user_id: Some(self.config.system.to_string()),
+                content_type: Some(JSON.to_owned()),
+                timestamp: Some(now),
+                app_id: Some(self.config.app_id.clone()),
+                ..Properties::default()
+            },
+            body: Arc::clone(body),
+        }
+    }
+}
+
+/// One flush takes some milliseconds of the disk's time, not of the runtime's.
+async fn append(inner: Arc<Inner>, entries: Vec<(Uuid, Entry)>) -> Result<(), AppendError> {
+    tokio::task::spawn_blocking(move || inner.journal().append(&entries)).await??;
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AppendError {
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    #[error("the journal's task did not finish")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// One adapter call. A panic is a failure of that message: it must not take the others down with it.
+async fn call(adapter: &dyn Adapter, work: Work) -> (Work, Result<Stored, Trouble>) {
+    let calling = async {
+        match &work.item {
+            Incoming::Document(document) => adapter.store(document).await,
+            Incoming::Status(status) => adapter.status(status).await,
+            Incoming::Answer(answer) => adapter.answered(answer).await.map(|()| Stored::Durable),
+            Incoming::Notice(notice) => adapter.notice(notice).await.map(|()| Stored::Durable),
+        }
+    };
+    let result = AssertUnwindSafe(calling)
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(Trouble::failed("the adapter panicked")));
+    (work, result)
+}
+
+/// Whether a message that failed is given up now.
+fn give_up(work: &Work, trouble: &Trouble, max_attempts: u32) -> Option<Verdict> {
+    let (id, kind, failures) = (work.id, work.item.kind(), work.failures);
+    let error = truc_transport::Cause::of(trouble);
+    match trouble {
+        Trouble::Failed(_) if failures >= max_attempts => {
+            tracing::error!(%id, kind, failures, %error, "given up");
+            Some(match work.item.delivery() {
+                Some(_) => Verdict::Decided(Entry::Declined(Reason {
+                    code: "adapter-failed".to_owned(),
+                    reason: format!("the recipient's adapter could not store it in {failures} attempts"),
+                })),
+                None => Verdict::Dead,
+            })
+        }
+        _ => {
+            tracing::warn!(%id, kind, failures, %error, "held; it is tried again");
+            None
+        }
+    }
+}
+
+fn taken(words: &[(DeliveryUid, Entry)]) -> Taken {
+    let mut message = Taken::default();
+    for (delivery, entry) in words {
+        match entry {
+            Entry::Done => message.taken.push(*delivery),
+            Entry::Declined(reason) => message.refused.push(Declined {
+                delivery: *delivery,
+                code: reason.code.clone(),
+                reason: reason.reason.clone(),
+            }),
+        }
+    }
+    message
+}
+
+/// The wire has limits for both texts; an adapter's author need not know them.
+fn cut(reason: Reason) -> Reason {
+    Reason {
+        code: reason.code.chars().take(Taken::CODE_MAX).collect(),
+        reason: reason.reason.chars().take(Taken::REASON_MAX).collect(),
+    }
+}
+
+/// Settles, by ack or to the dead letters. A failure is harmless: the message comes again and is known.
+async fn settle(settlements: Vec<Settlement>, dead: bool) {
+    for settlement in settlements {
+        let settled = if dead {
+            settlement.dead_letter().await
+        } else {
+            settlement.ack().await
+        };
+        if let Err(error) = settled {
+            tracing::debug!(error = %error, "not settled; the message comes again");
+        }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}
