@@ -114,6 +114,10 @@ impl SealingKey {
         self.algorithm
     }
 
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, SealError> {
+        self.pair.sign(self.algorithm, message)
+    }
+
     /// The certificate it signs under, for instance to warn before it expires.
     #[must_use]
     pub const fn certificate(&self) -> &BoundCertificate {
@@ -130,7 +134,7 @@ impl SealingKey {
 /// [`SealError`] when the signature cannot be made.
 pub fn make(key: &SealingKey, claims: &Claims) -> Result<String, SealError> {
     let input = jws::signing_input(key.algorithm, key.thumbprint(), claims);
-    let signature = key.pair.sign(key.algorithm, input.as_bytes())?;
+    let signature = key.sign(input.as_bytes())?;
     Ok(jws::with_signature(&input, &signature))
 }
 

@@ -90,7 +90,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError`] for a text without a certificate, a certificate that is no CA's, or too many.
-    pub fn new(anchors_pem: &[impl AsRef<[u8]>]) -> Result<Self, TrustError> {
+    pub fn new<T: AsRef<[u8]>>(anchors_pem: &[T]) -> Result<Self, TrustError> {
         let mut anchors = Vec::new();
         for (number, certificate) in authorities(anchors_pem)? {
             let anchor = anchor_from_trusted_cert(&certificate).map_err(|_| TrustError::Certificate {
@@ -114,7 +114,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError`], as [`Trust::new`].
-    pub fn with_intermediates(mut self, pem: &[impl AsRef<[u8]>]) -> Result<Self, TrustError> {
+    pub fn with_intermediates<T: AsRef<[u8]>>(mut self, pem: &[T]) -> Result<Self, TrustError> {
         let more = authorities(pem)?;
         self.intermediates
             .extend(more.into_iter().map(|(_, certificate)| certificate));
@@ -131,7 +131,7 @@ impl Trust {
     ///
     /// # Errors
     /// [`TrustError`] for a text without a list, a list that cannot be read, or too many.
-    pub fn with_crls(mut self, lists: &[impl AsRef<[u8]>]) -> Result<Self, TrustError> {
+    pub fn with_crls<T: AsRef<[u8]>>(mut self, lists: &[T]) -> Result<Self, TrustError> {
         for (index, text) in lists.iter().enumerate() {
             let read = dated_crls(text.as_ref()).ok_or(TrustError::Crl { number: index + 1 })?;
             self.crls.extend(read);

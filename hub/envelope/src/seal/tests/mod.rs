@@ -1,10 +1,18 @@
 //! Tests of the seal as a whole. This file makes what they need: authorities, certificates, a message.
 
+mod chain;
+mod claims;
+mod form;
+mod openssl;
+mod properties;
 mod round_trip;
+mod vectors;
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
@@ -13,6 +21,7 @@ use rcgen::{
 };
 use truc_model::{MessageId, RefusalCode, Sha256, SystemId};
 
+use super::jws;
 use super::{
     BoundCertificate, Claims, Expected, SealError, SealingKey, Tolerance, Trust, ValidSeal, make, verify,
 };
@@ -78,8 +87,7 @@ impl TestCa {
     fn intermediate(&self, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = ca_params(name);
         change(&mut params);
-        let issuer =
-            CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.issuer).unwrap();
+        let issuer = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.issuer).unwrap();
         Self { issuer }
     }
 
@@ -151,6 +159,29 @@ impl Leaf {
     }
 }
 
+/// A seal with any header and payload, rightly signed: what a faulty or hostile program could send.
+fn seal_raw(leaf: &Leaf, header: &str, payload: &str) -> String {
+    let input = format!("{}.{}", base64url(header), base64url(payload));
+    let signature = leaf.sealing_key().sign(input.as_bytes()).unwrap();
+    jws::with_signature(&input, &signature)
+}
+
+fn base64url(text: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(text)
+}
+
+/// The header of a good seal of `leaf`.
+fn header(leaf: &Leaf) -> String {
+    let thumbprint = leaf.bound().thumbprint().base64url();
+    format!(r#"{{"alg":"ES256","x5t#S256":"{thumbprint}"}}"#)
+}
+
+/// The payload of a good seal for [`BODY`].
+fn payload() -> String {
+    let (digest, size) = (Sha256::of(BODY).base64url(), BODY.len());
+    format!(r#"{{"iss":"so-tnmt","jti":"{MESSAGE}","iat":{NOW},"sha-256":"{digest}","size":{size}}}"#)
+}
+
 /// A root, a P-256 leaf of it and the trust in it: the ordinary case.
 struct Setting {
     ca: TestCa,
@@ -170,22 +201,19 @@ impl Setting {
         Self { ca, leaf, trust }
     }
 
-    fn verify(&self, seal: &str) -> Result<ValidSeal, (RefusalCode, String)> {
+    fn verify(&self, seal: &str) -> Checked {
         check(seal, &expected(), &[self.leaf.bound()], &self.trust)
     }
 }
 
+type Checked = Result<ValidSeal, (RefusalCode, String)>;
+
 /// [`verify`], with a refusal as its code and place: `certificate-expired`, `certificate notAfter`.
-fn check(
-    seal: &str,
-    expected: &Expected<'_>,
-    bound: &[BoundCertificate],
-    trust: &Trust,
-) -> Result<ValidSeal, (RefusalCode, String)> {
+fn check(seal: &str, expected: &Expected<'_>, bound: &[BoundCertificate], trust: &Trust) -> Checked {
     verify(seal, expected, bound, trust).map_err(|refusal| (refusal.code, refusal.place.to_string()))
 }
 
-fn refused(code: RefusalCode, place: &str) -> Result<ValidSeal, (RefusalCode, String)> {
+fn refused(code: RefusalCode, place: &str) -> Checked {
     Err((code, place.to_owned()))
 }
 
@@ -200,7 +228,9 @@ fn ca_params(name: &str) -> CertificateParams {
 
 fn leaf_params() -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "Sở Tài nguyên");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Sở Tài nguyên");
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![
         ExtendedKeyUsagePurpose::ClientAuth,
