@@ -126,11 +126,10 @@ impl<'a> Editor<'a> {
             certificates: Vec::new(),
             ..system.clone()
         };
-        let before = self.content.systems.clone();
         self.content.systems.insert(place, bare);
         let filled = self.fill(&system);
         if filled.is_err() {
-            self.content.systems = before;
+            self.content.systems.remove(place);
         }
         filled
     }

@@ -116,8 +116,8 @@ pub enum DirectoryError {
 impl Directory {
     /// Version of the JSON form.
     pub const FORMAT: u32 = 1;
-    /// Most agencies: four times the largest public list (123,000).
-    pub const MAX_AGENCIES: usize = 500_000;
+    /// Most agencies: twice the largest public list (123,000).
+    pub const MAX_AGENCIES: usize = 250_000;
     /// Most systems.
     pub const MAX_SYSTEMS: usize = 10_000;
     /// Most home prefixes, past ones included.

@@ -257,6 +257,12 @@ mod tests {
         assert!(rows.is_empty());
         assert_eq!(problems[0].kind, ProblemKind::CellTooLong);
 
+        // Columns beyond the limit are no columns: a row that fills them is too wide.
+        let wide =
+            |columns: usize| format!("code{}\nA1{}", ",x".repeat(columns - 1), ",y".repeat(columns - 1));
+        assert_eq!(lines(&wide(MAX_COLUMNS)).0, [2]);
+        assert_eq!(lines(&wide(MAX_COLUMNS + 1)).0, [0; 0]);
+
         let mut problems = Vec::new();
         let big = vec![b'\n'; MAX_CSV_BYTES + 1];
         read(&big, &[Column::Code], &[Column::Code], &mut problems);

@@ -277,3 +277,68 @@ fn json_that_breaks_a_rule_is_refused() {
         Directory::empty()
     );
 }
+
+#[test]
+fn the_directory_holds_so_much_and_no_more() {
+    let empty = Directory::empty();
+    let mut editor = Editor::new(&empty);
+    let system = |n: usize| System::new(id(&format!("s{n:05}")), "Hệ thống", SystemKind::Agency);
+    for n in 0..Directory::MAX_SYSTEMS {
+        editor.add_system(system(n)).unwrap();
+    }
+    let over = editor.add_system(system(Directory::MAX_SYSTEMS));
+    assert!(matches!(
+        over,
+        Err(EditError::Limit {
+            max: Directory::MAX_SYSTEMS,
+            ..
+        })
+    ));
+    for n in 0..Directory::MAX_AGENCIES {
+        editor
+            .add_agency("Đơn vị", vec![code(&format!("{n:010}"))])
+            .unwrap();
+    }
+    let over = editor.add_agency("Đơn vị", vec![code("H60")]);
+    assert!(matches!(
+        over,
+        Err(EditError::Limit {
+            max: Directory::MAX_AGENCIES,
+            ..
+        })
+    ));
+    let json = editor.finish().to_json();
+    assert!(Directory::from_json(&json).is_ok());
+    let one_more = r#""agencies":[{"id":0,"names":[{"value":"x"}],"codes":[{"code":"H1"}]},"#;
+    let agencies = Directory::from_json(&json.replacen(r#""agencies":["#, one_more, 1));
+    assert!(matches!(
+        agencies,
+        Err(DirectoryError::Limit {
+            max: Directory::MAX_AGENCIES,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn home_holds_so_many_prefixes_and_no_more() {
+    let prefixes = |count: usize| -> Vec<RoutePrefix> {
+        let texts = (0..count).map(|n| format!("H60.{n}"));
+        texts.map(|text| RoutePrefix::parse(&text).unwrap()).collect()
+    };
+    let empty = Directory::empty();
+    let mut editor = Editor::new(&empty);
+    let over = editor.set_home(&prefixes(Directory::MAX_HOME + 1), TODAY);
+    assert!(matches!(over, Err(EditError::Limit { .. })));
+    editor.set_home(&prefixes(Directory::MAX_HOME), TODAY).unwrap();
+    let json = editor.finish().to_json();
+    assert!(Directory::from_json(&json).is_ok());
+    let home = Directory::from_json(&json.replacen(r#""home":["#, r#""home":[{"value":"A"},"#, 1));
+    assert!(matches!(
+        home,
+        Err(DirectoryError::Limit {
+            max: Directory::MAX_HOME,
+            ..
+        })
+    ));
+}

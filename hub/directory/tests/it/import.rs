@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 
-use truc_directory::{Agency, Directory, ImportReport, Severity, check, import_agencies, import_systems};
+use truc_directory::{
+    Agency, Directory, ImportReport, Problem, Severity, check, import_agencies, import_systems,
+};
 use truc_model::{AgencyCode, AgencyId};
 
 use crate::{AGENCIES, JULY, SYSTEMS, TODAY, directory, options};
@@ -366,4 +368,47 @@ fn what_a_check_tells() {
         on(&import_systems(&Directory::empty(), systems.as_bytes(), &options(TODAY)).next)
             .contains(&"system-serves-none dd".to_owned())
     );
+}
+
+#[test]
+fn what_is_quoted_and_shown_is_bounded() {
+    let quoted = |length: usize| {
+        let report = over(&format!(
+            "code,name,valid_from\nH60.50,Xấu,{}\n",
+            "ả".repeat(length)
+        ));
+        report.problems[0].found.clone()
+    };
+    assert_eq!(quoted(Problem::FOUND_MAX), "ả".repeat(Problem::FOUND_MAX));
+    let cut = format!("{}…", "ả".repeat(Problem::FOUND_MAX));
+    assert_eq!(quoted(Problem::FOUND_MAX + 1), cut);
+
+    let rows = |count: usize| {
+        (0..count).fold("code,name\n".to_owned(), |file, n| {
+            format!("{file}H61.{n},Đơn vị\n")
+        })
+    };
+    let shown = |count: usize| over(&rows(count)).to_string();
+    assert!(!shown(40).contains("mục nữa"));
+    assert!(shown(41).contains("… và 1 mục nữa"));
+}
+
+#[test]
+fn a_long_chain_of_parents_counts_as_a_loop() {
+    let chain = |agencies: usize| {
+        let rows = (1..agencies).map(|n| format!("H60.{n},Đơn vị,H60.{},xa\n", n - 1));
+        let file = format!(
+            "code,name,parent,system\nH60.0,Gốc,,xa\n{}",
+            rows.collect::<String>()
+        );
+        let base = directory(SYSTEMS, "code,name\n");
+        let next = import_agencies(&base, file.as_bytes(), &options(TODAY)).next;
+        let told = check(&next, TODAY);
+        told.iter()
+            .filter(|problem| problem.kind.code() == "parent-loop")
+            .count()
+    };
+    // Sixteen above the last one, then one more.
+    assert_eq!(chain(17), 0);
+    assert_eq!(chain(18), 1);
 }
