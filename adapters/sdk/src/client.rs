@@ -200,6 +200,15 @@ impl Client {
         self.inner.journal().get(id).is_some()
     }
 
+    /// Whether this system's inbox is there and may be read, without taking anything out of it.
+    ///
+    /// # Errors
+    /// [`BrokerError`].
+    pub async fn check_inbox(&self) -> Result<(), BrokerError> {
+        let inbox = truc_model::wire::inbox(&self.inner.config.system);
+        self.inner.broker.queue_depth(&inbox).await.map(|_| ())
+    }
+
     /// The state of the connection, as it changes.
     #[must_use]
     pub fn state(&self) -> tokio::sync::watch::Receiver<BrokerState> {
