@@ -21,6 +21,9 @@ use super::KeyKind;
 /// Most intermediate certificates in one PEM text.
 pub const MAX_INTERMEDIATES: usize = 8;
 
+/// Longest common name that is repeated, in characters. X.520 allows 64; some authorities write more.
+pub const NAME_MAX: usize = 128;
+
 /// A signer's certificate with the intermediates that came with it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BoundCertificate {
@@ -102,7 +105,7 @@ impl BoundCertificate {
         self.facts.not_after
     }
 
-    /// The subject's first common name.
+    /// The subject's first common name, without control characters, cut to [`NAME_MAX`] characters.
     #[must_use]
     pub fn subject_cn(&self) -> Option<&str> {
         self.facts.subject_cn.as_deref()
@@ -215,7 +218,7 @@ impl Facts {
                 .iter_common_name()
                 .next()
                 .and_then(|cn| cn.as_str().ok())
-                .map(str::to_owned),
+                .map(printable),
             serial: hexadecimal(certificate.raw_serial()),
             is_ca: basic.is_some_and(|extension| extension.value.ca),
             signs: usage
@@ -234,6 +237,11 @@ fn moment(seconds: i64) -> Timestamp {
     } else {
         Timestamp::MAX
     })
+}
+
+/// Names end up in ledgers, tables and side files.
+fn printable(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect()
 }
 
 fn hexadecimal(serial: &[u8]) -> String {
@@ -308,6 +316,13 @@ mod tests {
         assert_eq!(bit_length(&[0, 0x80, 0]), 16);
         assert_eq!(bit_length(&[0, 0x01, 0xff]), 9);
         assert_eq!(bit_length(&[0x7f; 256]), 2047);
+    }
+
+    #[test]
+    fn names_are_made_safe_to_repeat() {
+        assert_eq!(printable("Sở\tTài\u{1b}[31m nguyên\n"), "SởTài[31m nguyên");
+        assert_eq!(printable(&"đ".repeat(NAME_MAX)), "đ".repeat(NAME_MAX));
+        assert_eq!(printable(&"đ".repeat(NAME_MAX + 1)), "đ".repeat(NAME_MAX));
     }
 
     #[test]

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use truc_model::{MessageId, Sha256, SystemId};
 
 pub use algorithm::{Algorithm, KeyKind, UnknownAlgorithm};
-pub use certificate::{BoundCertificate, CertificateError, MAX_INTERMEDIATES};
+pub use certificate::{BoundCertificate, CertificateError, MAX_INTERMEDIATES, NAME_MAX};
 pub use key::{KeyError, SealError, SealingKey, make};
 pub use policy::{AbsentUsage, CrlPolicy, EkuPolicy, MissingCrl, StaleCrl};
 pub use trust::{MAX_ANCHORS, MAX_CRLS, MAX_POOL_INTERMEDIATES, Trust, TrustError};

@@ -166,7 +166,7 @@ impl Trust {
             Ok(()) => {}
             Err(error @ (Error::CertExpired { .. } | Error::CertNotValidYet { .. })) => {
                 // webpki looks at the dates first; a stranger's certificate is a stranger's first.
-                let inside = at.clamp(certificate.not_before(), certificate.not_after());
+                let inside = at.max(certificate.not_before()).min(certificate.not_after());
                 if let Err(inner) = self.build_path(certificate, inside)
                     && code_of(&inner) == RefusalCode::CertificateUntrusted
                 {

@@ -54,6 +54,15 @@ fn dates_are_judged_at_the_time_of_sealing() {
 }
 
 #[test]
+fn dates_the_wrong_way_round_are_no_validity() {
+    let setting = Setting::with_leaf(|params| validity(params, NOW + 100, NOW - 100));
+    assert_eq!(
+        judge(&setting.leaf, &setting.trust),
+        refused(CertificateUntrusted, "certificate issuer")
+    );
+}
+
+#[test]
 fn another_authority_is_not_trusted() {
     let setting = Setting::usual();
     let other = Trust::new(&[TestCa::root("Root B").pem()]).unwrap();
