@@ -1,1 +1,42 @@
-//! ledger
+//! The ledger of Trục: what was accepted, where it is, and what became of it.
+//!
+//! One set of rules ([`rules`]) decides every change; back ends ([`Store`]) only load and save rows in one
+//! transaction, so the memory twin, SQLite and whatever comes later cannot disagree. One writer task commits
+//! in groups: many submissions, one transaction, one flush. An answer is given only after the commit.
+//!
+//! Start at [`Ledger`]. `docs/reference/ledger.md` describes events, the chain and the tables.
+//!
+//! What this crate leaves out: XML, AMQP, signatures, the directory's meaning, SQL.
+
+pub mod balance;
+pub mod command;
+pub mod error;
+pub mod event;
+mod ledger;
+pub mod memory;
+pub mod outcome;
+pub mod query;
+mod replay;
+pub mod rows;
+pub mod rules;
+pub mod store;
+pub mod verify;
+mod writer;
+
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+
+pub use balance::{Balance, BalanceFilter, BalanceRow};
+pub use command::{
+    ANSWER_PRIORITY, AttachmentFacts, ClaimRequest, ConflictPolicy, DirectorySummary, DocumentFacts,
+    DocumentSubmission, Forwarded, HubId, NewDirectory, Note, Plan, PlannedRecipient, PublishFailed,
+    PublishFailure, RefusedSubmission, Resend, StatusSubmission, SubmissionKey, TakenReport,
+};
+pub use error::{LedgerError, StoreError};
+pub use event::{Event, EventKind, EventRow, Fact, Head};
+pub use ledger::{FORWARDED_MAX, Ledger, Settings};
+pub use memory::MemoryStore;
+pub use outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
+pub use query::{DocumentFilter, DocumentLine, DocumentView, InboxCount, RefusalFilter, StateCounts};
+pub use store::{Snapshot, Store, Transaction};
+pub use verify::{Bodies, Finding, VerifyOptions, VerifyReport};

@@ -168,6 +168,9 @@ warnings! {
     /// The same number, notation, issuer and year as another document (NĐ 30/2020 PL VI I.III.1h).
     NumberRepeated = "number-repeated", Warning, strict false,
         "Số, ký hiệu này đã có ở một văn bản khác cùng năm của đơn vị gửi.", "Another document of this sender has the same number and notation this year.";
+    /// The `DocumentId` already belongs to another document of the sender, and the policy is to deliver.
+    IdentityRepeated = "identity-repeated", Warning, strict false,
+        "Mã định danh văn bản này đã được dùng cho một văn bản khác của cùng đơn vị gửi; văn bản vẫn được chuyển.", "Another document of this sender already bears this DocumentId; this one is delivered all the same.";
 }
 
 impl WarningCode {

@@ -1,0 +1,515 @@
+//! The closed list of what can happen.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use truc_model::delivery::TransportStateName;
+use truc_model::wire::{Intake, Outgoing};
+use truc_model::{
+    BusinessState, ChangeState, DeliveryUid, DocumentUid, MessageId, Operation, ParkCause, Party,
+    RefusalCode, Sha256, StatusCode, SystemId, Urgency, WarningCode,
+};
+
+use crate::command::{DirectorySummary, HubId, PublishFailure};
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $vi:literal;)*) => {
+        /// The bare name of a [`Fact`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum EventKind {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl EventKind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable word: in tables, JSON, metrics.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+
+            /// Vietnamese label, for the trace of a document.
+            #[must_use]
+            pub const fn label_vi(self) -> &'static str {
+                match self { $(Self::$variant => $vi,)* }
+            }
+
+            /// From the word.
+            #[must_use]
+            pub fn from_word(word: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|kind| kind.as_str() == word)
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A document was accepted.
+    DocumentAccepted = "document-accepted", "Tiếp nhận văn bản";
+    /// A document, or some of its deliveries, waits for an operator.
+    DocumentParked = "document-parked", "Tạm giữ chờ xem xét";
+    /// A submission was refused.
+    SubmissionRefused = "submission-refused", "Từ chối gói tin";
+    /// A submission came again and got its first receipt again.
+    SubmissionRepeated = "submission-repeated", "Gói tin gửi lặp";
+    /// The broker confirmed that a message is in an inbox.
+    DeliveryForwarded = "delivery-forwarded", "Đã gửi vào hộp nhận";
+    /// A publish came to nothing and will be tried again.
+    PublishFailed = "publish-failed", "Gửi chưa thành công";
+    /// The recipient's system stored a delivery.
+    DeliveryTaken = "delivery-taken", "Hệ thống nhận đã lấy về";
+    /// The recipient's adapter declined a delivery.
+    DeliveryRefused = "delivery-refused", "Hệ thống nhận từ chối";
+    /// A delivery lies in its inbox for too long.
+    DeliveryNotTaken = "delivery-not-taken", "Quá lâu chưa lấy về";
+    /// An operator sent a delivery again.
+    DeliveryResent = "delivery-resent", "Gửi lại";
+    /// A status was recorded.
+    StatusRecorded = "status-recorded", "Ghi nhận trạng thái";
+    /// A status came again and was neither applied nor passed on.
+    StatusRepeated = "status-repeated", "Trạng thái lặp";
+    /// A `taken` that does not fit.
+    TakenOdd = "taken-odd", "Xác nhận nhận không khớp";
+    /// The directory has a new version.
+    DirectoryChanged = "directory-changed", "Danh mục thay đổi";
+    /// A system's account changed.
+    SystemChanged = "system-changed", "Hệ thống kết nối thay đổi";
+    /// A message that no one could handle was put aside.
+    DeadLettered = "dead-lettered", "Thông điệp không xử lý được";
+    /// A hub began to serve.
+    HubStarted = "hub-started", "Trục khởi động";
+    /// A hub stopped in good order.
+    HubStopped = "hub-stopped", "Trục dừng";
+}
+
+/// What happened, with its facts. JSON: the member `kind` names the variant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Fact {
+    /// See [`EventKind::DocumentAccepted`].
+    DocumentAccepted {
+        /// The hub's id.
+        document: DocumentUid,
+        /// Who submitted it.
+        system: SystemId,
+        /// Under which key.
+        message_id: MessageId,
+        /// The sender.
+        sender: Party,
+        /// Its `DocumentId`.
+        document_id: String,
+        /// Digest of the packet.
+        sha256: Sha256,
+        /// Bytes of the packet.
+        size: u64,
+        /// What it does.
+        operation: Operation,
+        /// How urgent it is.
+        urgency: Urgency,
+        /// One word for the signature: `valid`, `vouched`, `invalid`, `absent`.
+        signature: String,
+        /// The version of the directory that resolved the recipients.
+        directory: u64,
+        /// What was forgiven.
+        warnings: Vec<WarningCode>,
+        /// Every recipient's first state.
+        recipients: Vec<AcceptedRecipient>,
+        /// Another document of the same identity, with other bytes.
+        conflicts_with: Option<DocumentUid>,
+    },
+    /// See [`EventKind::DocumentParked`].
+    DocumentParked {
+        /// Which.
+        document: DocumentUid,
+        /// Why.
+        cause: ParkCause,
+        /// Positions of the recipients concerned.
+        recipients: Vec<u32>,
+    },
+    /// See [`EventKind::SubmissionRefused`].
+    SubmissionRefused {
+        /// Who submitted it, when registered.
+        system: Option<SystemId>,
+        /// Under which key.
+        message_id: Option<MessageId>,
+        /// By which queue.
+        #[serde(with = "intake")]
+        intake: Intake,
+        /// The code that decided.
+        code: RefusalCode,
+        /// The further ones.
+        also: Vec<RefusalCode>,
+        /// The sender, when resolved.
+        sender: Option<Party>,
+        /// Digest of the body.
+        sha256: Sha256,
+        /// Bytes of the body.
+        size: u64,
+        /// The document it concerns, if one was found.
+        document: Option<DocumentUid>,
+    },
+    /// See [`EventKind::SubmissionRepeated`].
+    SubmissionRepeated {
+        /// Who submitted it.
+        system: SystemId,
+        /// Under which key.
+        message_id: MessageId,
+        /// What made it a repeat.
+        by: RepeatedBy,
+        /// What the first receipt speaks of.
+        document: DocumentUid,
+    },
+    /// See [`EventKind::DeliveryForwarded`].
+    DeliveryForwarded {
+        /// Which message.
+        delivery: DeliveryUid,
+        /// What it carries.
+        carries: Outgoing,
+        /// Whose inbox.
+        system: SystemId,
+        /// The document it carries or speaks of.
+        document: DocumentUid,
+        /// Positions of the recipients that are now forwarded.
+        recipients: Vec<u32>,
+        /// Which attempt.
+        attempt: u32,
+        /// When the confirm came, to the microsecond.
+        #[serde(with = "micros")]
+        confirmed_at: Timestamp,
+    },
+    /// See [`EventKind::PublishFailed`].
+    PublishFailed {
+        /// Which message.
+        delivery: DeliveryUid,
+        /// What it carries.
+        carries: Outgoing,
+        /// Whose inbox.
+        system: SystemId,
+        /// The document it carries or speaks of.
+        document: Option<DocumentUid>,
+        /// Which attempt.
+        attempt: u32,
+        /// Why.
+        failure: PublishFailure,
+        /// Not before this again.
+        #[serde(with = "micros")]
+        next_try: Timestamp,
+    },
+    /// See [`EventKind::DeliveryTaken`].
+    DeliveryTaken {
+        /// Which message.
+        delivery: DeliveryUid,
+        /// What it carries.
+        carries: Outgoing,
+        /// Who took it.
+        system: SystemId,
+        /// The document it carries or speaks of.
+        document: DocumentUid,
+        /// Positions of the recipients that are now taken.
+        recipients: Vec<u32>,
+        /// How the hub knows.
+        by: TakenBy,
+    },
+    /// See [`EventKind::DeliveryRefused`].
+    DeliveryRefused {
+        /// Which message.
+        delivery: DeliveryUid,
+        /// What it carries.
+        carries: Outgoing,
+        /// Who declined it.
+        system: SystemId,
+        /// The document it carries or speaks of.
+        document: DocumentUid,
+        /// Positions of the recipients that are now refused.
+        recipients: Vec<u32>,
+        /// The adapter's code.
+        code: String,
+    },
+    /// See [`EventKind::DeliveryNotTaken`].
+    DeliveryNotTaken {
+        /// Which message.
+        delivery: DeliveryUid,
+        /// What it carries.
+        carries: Outgoing,
+        /// In whose inbox it lies.
+        system: SystemId,
+        /// The document it carries or speaks of.
+        document: Option<DocumentUid>,
+        /// Positions of the recipients that wait.
+        recipients: Vec<u32>,
+        /// Since when.
+        #[serde(with = "micros")]
+        forwarded_at: Timestamp,
+    },
+    /// See [`EventKind::DeliveryResent`].
+    DeliveryResent {
+        /// Which message.
+        delivery: DeliveryUid,
+        /// Whose inbox.
+        system: SystemId,
+        /// Which document.
+        document: DocumentUid,
+        /// Positions of the recipients that are scheduled again.
+        recipients: Vec<u32>,
+        /// The operator's account.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// See [`EventKind::StatusRecorded`].
+    StatusRecorded {
+        /// The document it speaks of.
+        document: DocumentUid,
+        /// The recipient's position.
+        recipient: u32,
+        /// The code.
+        code: StatusCode,
+        /// Who reported it.
+        reporter: Party,
+        /// By which system.
+        system: SystemId,
+        /// Under which key.
+        message_id: MessageId,
+        /// Digest of the packet.
+        sha256: Sha256,
+        /// `moved`, `late`, `odd` or `overlay`.
+        effect: String,
+        /// Steps in between were never reported.
+        skipped: bool,
+        /// It moved against expectation.
+        odd: bool,
+        /// The business state after it.
+        business: BusinessState,
+        /// The overlay after it.
+        change: ChangeState,
+        /// The message that passes it on; `null` when no system serves the other party.
+        delivery: Option<DeliveryUid>,
+    },
+    /// See [`EventKind::StatusRepeated`].
+    StatusRepeated {
+        /// The document it speaks of.
+        document: DocumentUid,
+        /// The recipient's position.
+        recipient: u32,
+        /// The code.
+        code: StatusCode,
+        /// By which system.
+        system: SystemId,
+        /// Under which key.
+        message_id: MessageId,
+        /// Digest of the packet.
+        sha256: Sha256,
+    },
+    /// See [`EventKind::TakenOdd`].
+    TakenOdd {
+        /// Who said it.
+        system: SystemId,
+        /// In which message.
+        message_id: Option<MessageId>,
+        /// Deliveries that are not this system's, the first few.
+        unknown: Vec<DeliveryUid>,
+        /// How many they are.
+        unknown_count: u64,
+        /// Deliveries that ended otherwise, the first few.
+        contradicted: Vec<DeliveryUid>,
+        /// How many they are.
+        contradicted_count: u64,
+    },
+    /// See [`EventKind::DirectoryChanged`].
+    DirectoryChanged {
+        /// The new version.
+        version: u64,
+        /// Digest of its JSON.
+        sha256: Sha256,
+        /// Whose order.
+        who: String,
+        /// What changed, counted.
+        summary: DirectorySummary,
+    },
+    /// See [`EventKind::SystemChanged`].
+    SystemChanged {
+        /// Which.
+        system: SystemId,
+        /// What, one word.
+        change: String,
+        /// Whose order.
+        who: String,
+    },
+    /// See [`EventKind::DeadLettered`].
+    DeadLettered {
+        /// The queue it was in.
+        queue: String,
+        /// Why, one word.
+        reason: String,
+        /// Its sender, as far as known.
+        system: Option<SystemId>,
+        /// Its `message_id`, as far as readable.
+        message_id: Option<MessageId>,
+        /// Digest of its body.
+        sha256: Sha256,
+        /// Bytes of its body.
+        size: u64,
+    },
+    /// See [`EventKind::HubStarted`].
+    HubStarted {
+        /// Which.
+        hub: HubId,
+        /// Its program version.
+        version: String,
+    },
+    /// See [`EventKind::HubStopped`].
+    HubStopped {
+        /// Which.
+        hub: HubId,
+    },
+}
+
+/// A recipient's first state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptedRecipient {
+    /// Its place in the document, from 0: how later events name it.
+    pub position: u32,
+    /// Who it is.
+    pub party: Party,
+    /// `scheduled`, `parked` or `undeliverable`.
+    pub state: TransportStateName,
+    /// Why parked or undeliverable.
+    pub cause: Option<String>,
+    /// The system it goes to.
+    pub system: Option<SystemId>,
+    /// The message it travels in.
+    pub delivery: Option<DeliveryUid>,
+}
+
+/// What made a submission a repeat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RepeatedBy {
+    /// The same `message_id` and bytes.
+    MessageId,
+    /// The same sender, `DocumentId` and bytes under another `message_id`.
+    Identity,
+}
+
+/// How the hub knows that a delivery was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TakenBy {
+    /// The system said `taken`.
+    Taken,
+    /// A status of the recipient implies it.
+    Status,
+}
+
+impl Fact {
+    /// Its bare name.
+    #[must_use]
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::DocumentAccepted { .. } => EventKind::DocumentAccepted,
+            Self::DocumentParked { .. } => EventKind::DocumentParked,
+            Self::SubmissionRefused { .. } => EventKind::SubmissionRefused,
+            Self::SubmissionRepeated { .. } => EventKind::SubmissionRepeated,
+            Self::DeliveryForwarded { .. } => EventKind::DeliveryForwarded,
+            Self::PublishFailed { .. } => EventKind::PublishFailed,
+            Self::DeliveryTaken { .. } => EventKind::DeliveryTaken,
+            Self::DeliveryRefused { .. } => EventKind::DeliveryRefused,
+            Self::DeliveryNotTaken { .. } => EventKind::DeliveryNotTaken,
+            Self::DeliveryResent { .. } => EventKind::DeliveryResent,
+            Self::StatusRecorded { .. } => EventKind::StatusRecorded,
+            Self::StatusRepeated { .. } => EventKind::StatusRepeated,
+            Self::TakenOdd { .. } => EventKind::TakenOdd,
+            Self::DirectoryChanged { .. } => EventKind::DirectoryChanged,
+            Self::SystemChanged { .. } => EventKind::SystemChanged,
+            Self::DeadLettered { .. } => EventKind::DeadLettered,
+            Self::HubStarted { .. } => EventKind::HubStarted,
+            Self::HubStopped { .. } => EventKind::HubStopped,
+        }
+    }
+
+    /// The document it is about, if any.
+    #[must_use]
+    pub const fn document(&self) -> Option<DocumentUid> {
+        match self {
+            Self::DocumentAccepted { document, .. }
+            | Self::DocumentParked { document, .. }
+            | Self::SubmissionRepeated { document, .. }
+            | Self::DeliveryForwarded { document, .. }
+            | Self::DeliveryTaken { document, .. }
+            | Self::DeliveryRefused { document, .. }
+            | Self::DeliveryResent { document, .. }
+            | Self::StatusRecorded { document, .. }
+            | Self::StatusRepeated { document, .. } => Some(*document),
+            Self::SubmissionRefused { document, .. }
+            | Self::PublishFailed { document, .. }
+            | Self::DeliveryNotTaken { document, .. } => *document,
+            Self::TakenOdd { .. }
+            | Self::DirectoryChanged { .. }
+            | Self::SystemChanged { .. }
+            | Self::DeadLettered { .. }
+            | Self::HubStarted { .. }
+            | Self::HubStopped { .. } => None,
+        }
+    }
+}
+
+/// Times in events are integers: microseconds since 1970 in UTC.
+mod micros {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i64(at.as_microsecond())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        Timestamp::from_microsecond(i64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// The queue's word.
+mod intake {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use truc_model::wire::Intake;
+
+    pub(super) fn serialize<S: Serializer>(intake: &Intake, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(intake.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Intake, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Intake::ALL
+            .into_iter()
+            .find(|intake| intake.as_str() == word)
+            .ok_or_else(|| serde::de::Error::custom("not an intake queue"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_are_the_tags() {
+        for (rank, kind) in EventKind::ALL.iter().enumerate() {
+            assert_eq!(EventKind::from_word(kind.as_str()), Some(*kind));
+            assert!(EventKind::ALL[..rank].iter().all(|k| k.as_str() != kind.as_str()));
+        }
+        let fact = Fact::SubmissionRefused {
+            system: None,
+            message_id: None,
+            intake: Intake::Status,
+            code: RefusalCode::Loop,
+            also: vec![],
+            sender: None,
+            sha256: Sha256::of(b""),
+            size: 0,
+            document: None,
+        };
+        let json = serde_json::to_value(&fact).unwrap();
+        assert_eq!(json["kind"], fact.kind().as_str());
+        assert_eq!(serde_json::from_value::<Fact>(json).unwrap(), fact);
+    }
+}

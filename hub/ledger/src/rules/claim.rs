@@ -1,0 +1,177 @@
+//! Claims: which messages go out next.
+//!
+//! The most urgent first, then the oldest. Each inbox holds a window of untaken documents and statuses; the
+//! rest wait in the ledger, so that urgent ones overtake them here and an inbox nobody reads costs the
+//! broker nothing. Urgent ones may fill an inbox somewhat beyond the window. Answers have no window.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use truc_model::{DocumentUid, Sha256, Urgency};
+
+use crate::command::{ClaimRequest, PublishFailure};
+use crate::error::StoreError;
+use crate::event::Fact;
+use crate::outcome::Claimed;
+use crate::rows::{OutboxBody, OutboxPlace, OutboxRow};
+use crate::rules::forward::after;
+use crate::rules::work::Work;
+use crate::store::{InboxQueue, Transaction};
+
+/// How long a message whose bytes are missing or damaged is left alone before it is looked at again: the
+/// operator may have restored them. Until then it does not hold up the others.
+pub const BODY_DAMAGED_PAUSE: Duration = Duration::from_hours(1);
+
+/// Chooses messages, leases them and loads their bytes.
+pub(super) async fn claim(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    request: &ClaimRequest,
+) -> Result<Vec<Claimed>, StoreError> {
+    let most = usize::try_from(request.window.saturating_add(request.urgent_extra)).unwrap_or(usize::MAX);
+    let per_system = most.min(request.max);
+    let mut chosen = Vec::new();
+    if per_system > 0 {
+        let queues = tx.inbox_queues(work.now, per_system).await?;
+        chosen = queues
+            .into_iter()
+            .flat_map(|queue| within_window(queue, request))
+            .collect();
+        chosen.sort_by_key(OutboxRow::order);
+        chosen.truncate(request.max);
+    }
+    let mut rows = Vec::new();
+    if request.answers_max > 0 {
+        rows = tx.waiting_answers(work.now, request.answers_max).await?;
+    }
+    rows.append(&mut chosen);
+    cut_by_bytes(&mut rows, request.bytes_max);
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    lease(tx, work, request, rows).await
+}
+
+/// What still fits into one inbox.
+fn within_window(queue: InboxQueue, request: &ClaimRequest) -> Vec<OutboxRow> {
+    let mut inside = queue.in_inbox;
+    let window = u64::from(request.window);
+    let beyond = window + u64::from(request.urgent_extra);
+    let mut fitting = queue.waiting;
+    fitting.retain(|row| {
+        let urgent = row.priority > Urgency::Normal.number();
+        let fits = inside < if urgent { beyond } else { window };
+        inside += u64::from(fits);
+        fits
+    });
+    fitting
+}
+
+/// Keeps as many as the bytes allow, and at least one.
+fn cut_by_bytes(rows: &mut Vec<OutboxRow>, bytes_max: u64) {
+    let mut bytes = 0u64;
+    let fitting = rows.iter().take_while(|row| {
+        bytes = bytes.saturating_add(row.size);
+        bytes <= bytes_max
+    });
+    let keep = fitting.count().max(1);
+    rows.truncate(keep);
+}
+
+async fn lease(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    request: &ClaimRequest,
+    rows: Vec<OutboxRow>,
+) -> Result<Vec<Claimed>, StoreError> {
+    let mut digests: Vec<Sha256> = rows
+        .iter()
+        .filter(|row| row.body == OutboxBody::Stored)
+        .map(|row| row.sha256)
+        .collect();
+    digests.sort_unstable();
+    digests.dedup();
+    let bodies: HashMap<Sha256, Arc<[u8]>> = tx.bodies(&digests).await?.into_iter().collect();
+    // The bytes are checked once more before they leave: a damaged page must not travel on.
+    let sound: HashMap<Sha256, Arc<[u8]>> = bodies
+        .into_iter()
+        .filter(|(sha256, body)| Sha256::of(body) == *sha256)
+        .collect();
+    let mut uids: Vec<DocumentUid> = rows
+        .iter()
+        .filter(|row| row.outgoing == truc_model::wire::Outgoing::Document)
+        .filter_map(|row| row.document)
+        .filter(|uid| !work.has_document(*uid))
+        .collect();
+    uids.sort_unstable();
+    uids.dedup();
+    if !uids.is_empty() {
+        for row in tx.documents(&uids).await? {
+            work.load_document(row);
+        }
+    }
+    let until = after(work.now, request.lease);
+    let mut claimed = Vec::with_capacity(rows.len());
+    for mut row in rows {
+        row.attempts += 1;
+        let body = match &row.body {
+            OutboxBody::Inline(json) => Some(Arc::from(json.as_bytes())),
+            OutboxBody::Stored => sound.get(&row.sha256).cloned(),
+        };
+        match body {
+            Some(body) => {
+                row.place = OutboxPlace::Leased {
+                    owner: request.owner.clone(),
+                    until,
+                };
+                claimed.push(hand_out(work, &row, body));
+            }
+            None => put_aside(work, &mut row)?,
+        }
+        work.added.outbox_moved.push(row);
+    }
+    tx.save(&work.take_changes()).await?;
+    Ok(claimed)
+}
+
+fn hand_out(work: &Work, row: &OutboxRow, body: Arc<[u8]>) -> Claimed {
+    let document = match row.outgoing {
+        truc_model::wire::Outgoing::Document => row.document.and_then(|uid| work.document(uid).ok()),
+        _ => None,
+    };
+    Claimed {
+        delivery: row.delivery,
+        outgoing: row.outgoing,
+        system: row.system.clone(),
+        attempt: row.attempts,
+        correlation_id: row.correlation_id,
+        priority: row.priority,
+        body,
+        sha256: row.sha256,
+        document: row.document,
+        from: row.from.clone(),
+        to: row.to.clone(),
+        verdict: document.map(|document| document.verdict.clone()),
+        status: row.status,
+        accepted_at: row.accepted_at,
+    }
+}
+
+fn put_aside(work: &mut Work, row: &mut OutboxRow) -> Result<(), StoreError> {
+    let next_try = after(work.now, BODY_DAMAGED_PAUSE);
+    row.place = OutboxPlace::Waiting {
+        not_before: Some(next_try),
+    };
+    work.record(Fact::PublishFailed {
+        delivery: row.delivery,
+        carries: row.outgoing,
+        system: row.system.clone(),
+        document: row.document,
+        attempt: row.attempts,
+        failure: PublishFailure::BodyDamaged,
+        next_try,
+    })
+    .map_err(|error| StoreError::Backend(Box::new(error)))?;
+    Ok(())
+}

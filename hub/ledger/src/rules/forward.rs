@@ -1,0 +1,217 @@
+//! Messages on their way: confirmed, failed, sent again, lying untaken for too long.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use truc_model::wire::{NoticeCode, Outgoing, Text};
+use truc_model::{Party, TransportState};
+
+use crate::command::{Forwarded, PublishFailed, Resend};
+use crate::error::LedgerError;
+use crate::event::Fact;
+use crate::outcome::{LateDelivery, ResendOutcome};
+use crate::rows::{OutboxPlace, OutboxRow};
+use crate::rules::taken::open;
+use crate::rules::work::{Work, cut};
+
+/// Most alerts in one call; the caller calls again.
+pub const NOT_TAKEN_MAX: usize = 256;
+
+/// The broker confirmed. Answers are done; documents and statuses wait for `taken`. A confirm for a message
+/// that is done by then (taken before the confirm came) changes nothing.
+pub(super) fn forwarded(work: &mut Work, confirms: &[Forwarded]) -> Result<(), LedgerError> {
+    for confirm in confirms {
+        let Some(row) = work.outbox(confirm.delivery).cloned() else {
+            continue;
+        };
+        let (true, Some(document)) = (row.outgoing.awaits_taken(), row.document) else {
+            work.outbox_done(row.delivery);
+            continue;
+        };
+        if let OutboxPlace::Forwarded { attempt, .. } = row.place
+            && attempt >= confirm.attempt
+        {
+            continue;
+        }
+        let rows = match row.outgoing {
+            Outgoing::Document => open(work, document, row.delivery),
+            _ => Vec::new(),
+        };
+        work.record(Fact::DeliveryForwarded {
+            delivery: row.delivery,
+            carries: row.outgoing,
+            system: row.system.clone(),
+            document,
+            recipients: rows.iter().map(|row| row.position).collect(),
+            attempt: confirm.attempt,
+            confirmed_at: confirm.at,
+        })?;
+        for recipient in rows {
+            if let Ok(state) = recipient.state.forwarded(confirm.at, confirm.attempt) {
+                work.move_recipient(document, recipient.position, |row| row.state = state);
+            }
+        }
+        work.move_outbox(row.delivery, |row| {
+            row.place = OutboxPlace::Forwarded {
+                at: confirm.at,
+                attempt: confirm.attempt,
+            };
+        });
+    }
+    Ok(())
+}
+
+/// A publish came to nothing: it waits until its next try. When another attempt was confirmed in the
+/// meantime, that one counts.
+pub(super) fn publish_failed(work: &mut Work, failed: &PublishFailed) -> Result<(), LedgerError> {
+    let Some(row) = work.outbox(failed.delivery).cloned() else {
+        return Ok(());
+    };
+    work.record(Fact::PublishFailed {
+        delivery: row.delivery,
+        carries: row.outgoing,
+        system: row.system,
+        document: row.document,
+        attempt: row.attempts,
+        failure: failed.failure,
+        next_try: failed.next_try,
+    })?;
+    if matches!(row.place, OutboxPlace::Leased { .. }) {
+        work.move_outbox(row.delivery, |row| {
+            row.place = OutboxPlace::Waiting {
+                not_before: Some(failed.next_try),
+            };
+        });
+    }
+    Ok(())
+}
+
+/// An operator sends untaken deliveries again, under the same ids. What is final or parked stays.
+pub(super) fn resend(work: &mut Work, order: &Resend) -> Result<ResendOutcome, LedgerError> {
+    if !work.has_document(order.document) {
+        return Err(LedgerError::UnknownDocument);
+    }
+    let asked = |party: &Party| order.party.as_ref().is_none_or(|only| only == party);
+    let mut outcome = ResendOutcome::default();
+    for row in work.recipients(order.document).to_vec() {
+        if !asked(&row.party) {
+            continue;
+        }
+        let message = row.delivery.filter(|delivery| {
+            work.outbox(*delivery).is_some()
+                && matches!(
+                    row.state,
+                    TransportState::Scheduled { .. } | TransportState::Forwarded { .. }
+                )
+        });
+        let (Some(delivery), Some(system)) = (message, row.system) else {
+            outcome.left.push((row.party, row.state.name()));
+            continue;
+        };
+        if outcome.resent.contains(&delivery) {
+            continue;
+        }
+        let rows = open(work, order.document, delivery);
+        work.record(Fact::DeliveryResent {
+            delivery,
+            system,
+            document: order.document,
+            recipients: rows.iter().map(|row| row.position).collect(),
+            who: cut(&order.who, Resend::WHY_MAX),
+            why: cut(&order.why, Resend::WHY_MAX),
+        })?;
+        let now = work.now;
+        for recipient in rows {
+            if let Ok(state) = recipient.state.rescheduled(now) {
+                work.move_recipient(order.document, recipient.position, |row| row.state = state);
+            }
+        }
+        work.move_outbox(delivery, |row| {
+            row.place = OutboxPlace::Waiting { not_before: None };
+            row.alerted = false;
+        });
+        outcome.resent.push(delivery);
+    }
+    Ok(outcome)
+}
+
+/// Raises the alert for what lies untaken; the state does not change.
+pub(super) fn not_taken(work: &mut Work, older_than: Duration) -> Result<Vec<LateDelivery>, LedgerError> {
+    let limit = before(work.now, older_than);
+    let mut late = Vec::new();
+    for delivery in work.late.clone() {
+        let Some(row) = work.outbox(delivery).cloned() else {
+            continue;
+        };
+        let OutboxPlace::Forwarded { at, .. } = row.place else {
+            continue;
+        };
+        if row.alerted || at >= limit {
+            continue;
+        }
+        let rows = match (row.outgoing, row.document) {
+            (Outgoing::Document, Some(document)) => open(work, document, delivery),
+            _ => Vec::new(),
+        };
+        let event = work.record(Fact::DeliveryNotTaken {
+            delivery,
+            carries: row.outgoing,
+            system: row.system.clone(),
+            document: row.document,
+            recipients: rows.iter().map(|row| row.position).collect(),
+            forwarded_at: at,
+        })?;
+        for recipient in rows {
+            let message = Text {
+                vi: "Hệ thống nhận chưa lấy văn bản về; trục vẫn giữ văn bản và tiếp tục theo dõi."
+                    .to_owned(),
+                en: "The recipient's system has not taken the document yet; the hub keeps it and watches."
+                    .to_owned(),
+            };
+            let code = Some(recipient.code().to_owned());
+            let cause = NoticeCode::NotTaken.as_str().to_owned();
+            work.notify(
+                recipient.document,
+                code,
+                NoticeCode::NotTaken,
+                cause,
+                message,
+                event,
+            )?;
+        }
+        work.move_outbox(delivery, |row| row.alerted = true);
+        late.extend(late_delivery(&row));
+    }
+    Ok(late)
+}
+
+/// The moment `span` before `now`.
+pub(crate) fn before(now: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span)
+        .ok()
+        .and_then(|span| now.checked_sub(span).ok())
+        .unwrap_or(Timestamp::MIN)
+}
+
+/// The moment `span` after `now`.
+pub(super) fn after(now: Timestamp, span: Duration) -> Timestamp {
+    SignedDuration::try_from(span)
+        .ok()
+        .and_then(|span| now.checked_add(span).ok())
+        .unwrap_or(Timestamp::MAX)
+}
+
+/// The line about a forwarded message.
+pub(crate) fn late_delivery(row: &OutboxRow) -> Option<LateDelivery> {
+    let OutboxPlace::Forwarded { at, .. } = row.place else {
+        return None;
+    };
+    Some(LateDelivery {
+        delivery: row.delivery,
+        system: row.system.clone(),
+        outgoing: row.outgoing,
+        document: row.document,
+        forwarded_at: at,
+        attempts: row.attempts,
+    })
+}

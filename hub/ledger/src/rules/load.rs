@@ -1,0 +1,264 @@
+//! Fetches, in a few wide reads, every row that a batch of commands can touch.
+
+use std::collections::BTreeSet;
+
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256};
+
+use crate::command::{StatusSubmission, SubmissionKey};
+use crate::error::StoreError;
+use crate::rules::work::Work;
+use crate::rules::{Command, NOT_TAKEN_MAX, before};
+use crate::store::{NumberKey, RefusalLike, Transaction};
+
+/// What to fetch, without doubles and in a fixed order.
+#[derive(Default)]
+struct Wanted {
+    keys: BTreeSet<SubmissionKey>,
+    refusals: BTreeSet<RefusalLike>,
+    identities: BTreeSet<DocumentIdentity>,
+    digests: BTreeSet<(DocumentIdentity, Sha256)>,
+    numbers: BTreeSet<NumberKey>,
+    deliveries: BTreeSet<DeliveryUid>,
+    /// Documents whose recipients are needed.
+    documents: BTreeSet<DocumentUid>,
+    /// Of these, those whose statuses are needed too.
+    with_statuses: BTreeSet<DocumentUid>,
+    /// Deliveries whose owner is needed although they may be done.
+    owners: BTreeSet<DeliveryUid>,
+    directory: bool,
+}
+
+pub(super) async fn load(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    commands: &[Command],
+) -> Result<(), StoreError> {
+    let mut wanted = Wanted::default();
+    for command in commands {
+        wanted.note(command);
+        if let Command::NotTaken(older_than) = command {
+            for row in tx.not_taken(before(work.now, *older_than), NOT_TAKEN_MAX).await? {
+                wanted.documents.extend(row.document);
+                work.late.push(row.delivery);
+                work.load_outbox(row);
+            }
+        }
+    }
+    submissions(tx, work, &wanted).await?;
+    deliveries(tx, work, &mut wanted).await?;
+    documents(tx, work, &mut wanted).await?;
+    recipients(tx, work, commands, &mut wanted).await?;
+    if wanted.directory {
+        work.directory_version = tx.latest_directory().await?.map_or(0, |row| row.version);
+    }
+    Ok(())
+}
+
+impl Wanted {
+    fn note(&mut self, command: &Command) {
+        match command {
+            Command::Document(s) => {
+                self.submission(&s.key, s.sha256);
+                self.identities.insert(s.identity.clone());
+                self.digests.insert((s.identity.clone(), s.sha256));
+                let number = crate::rows::number_key(s.facts.number.as_deref(), s.facts.notation.as_deref());
+                self.numbers.extend(number.map(|number| NumberKey {
+                    sender: s.identity.sender.clone(),
+                    number,
+                }));
+            }
+            Command::Status(s) => {
+                self.submission(&s.key, s.sha256);
+                self.identities.extend(status_identity(s));
+                self.numbers.extend(status_number(s));
+            }
+            Command::Refused(s) => {
+                if let (Some(system), Some(message_id)) = (&s.system, s.message_id) {
+                    self.keys.insert(SubmissionKey {
+                        system: system.clone(),
+                        message_id,
+                    });
+                }
+                self.refusals.insert(RefusalLike {
+                    system: s.system.clone(),
+                    message_id: s.message_id,
+                    sha256: s.sha256,
+                });
+            }
+            Command::Forwarded(confirms) => self.deliveries.extend(confirms.iter().map(|f| f.delivery)),
+            Command::PublishFailed(failed) => {
+                self.deliveries.insert(failed.delivery);
+            }
+            Command::Taken(report) => {
+                self.owners.extend(&report.taken.taken);
+                self.owners
+                    .extend(report.taken.refused.iter().map(|d| d.delivery));
+            }
+            Command::Resend(order) => {
+                self.documents.insert(order.document);
+            }
+            Command::Directory(_) => self.directory = true,
+            Command::NotTaken(_) | Command::Claim(_) | Command::ReleaseLeases(_) | Command::Note(_) => {}
+        }
+    }
+
+    fn submission(&mut self, key: &SubmissionKey, sha256: Sha256) {
+        self.keys.insert(key.clone());
+        self.refusals.insert(RefusalLike {
+            system: Some(key.system.clone()),
+            message_id: Some(key.message_id),
+            sha256,
+        });
+    }
+}
+
+/// The document's sender, as a status implies it.
+pub(super) const fn status_sender(s: &StatusSubmission) -> &Party {
+    if s.code.is_from_sender() {
+        &s.reporter
+    } else {
+        &s.about
+    }
+}
+
+/// By which identity a status names its document.
+pub(super) fn status_identity(s: &StatusSubmission) -> Option<DocumentIdentity> {
+    Some(DocumentIdentity {
+        sender: status_sender(s).clone(),
+        document_id: s.document_id.clone()?,
+    })
+}
+
+/// By which number a status names its document.
+pub(super) fn status_number(s: &StatusSubmission) -> Option<NumberKey> {
+    Some(NumberKey {
+        sender: status_sender(s).clone(),
+        number: crate::rows::number_key(s.number.as_deref(), None)?,
+    })
+}
+
+async fn submissions(tx: &mut dyn Transaction, work: &mut Work, wanted: &Wanted) -> Result<(), StoreError> {
+    if !wanted.keys.is_empty() {
+        for row in tx.submissions(&list(&wanted.keys)).await? {
+            work.submissions.insert(row.key.clone(), row);
+        }
+    }
+    if !wanted.refusals.is_empty() {
+        for row in tx.refusals(&list(&wanted.refusals)).await? {
+            work.refusals.insert(row.key, row.answer);
+        }
+    }
+    Ok(())
+}
+
+/// Outgoing messages, their owners, and the documents both speak of.
+async fn deliveries(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    wanted: &mut Wanted,
+) -> Result<(), StoreError> {
+    if !wanted.owners.is_empty() {
+        for owner in tx.delivery_owners(&list(&wanted.owners)).await? {
+            wanted.documents.insert(owner.document);
+            if owner.is_status {
+                wanted.with_statuses.insert(owner.document);
+            }
+            wanted.deliveries.insert(owner.delivery);
+            work.owners.insert(owner.delivery, owner);
+        }
+    }
+    if !wanted.deliveries.is_empty() {
+        for row in tx.outbox(&list(&wanted.deliveries)).await? {
+            if row.outgoing.awaits_taken() {
+                wanted.documents.extend(row.document);
+            }
+            work.load_outbox(row);
+        }
+    }
+    Ok(())
+}
+
+async fn documents(tx: &mut dyn Transaction, work: &mut Work, wanted: &mut Wanted) -> Result<(), StoreError> {
+    let mut firsts: BTreeSet<SubmissionKey> = BTreeSet::new();
+    if !wanted.identities.is_empty() {
+        for row in tx.documents_by_identity(&list(&wanted.identities)).await? {
+            work.load_document(row);
+        }
+    }
+    if !wanted.digests.is_empty() {
+        for row in tx.documents_by_digest(&list(&wanted.digests)).await? {
+            firsts.insert(row.key.clone());
+            work.load_document(row);
+        }
+    }
+    if !wanted.numbers.is_empty() {
+        for row in tx.documents_by_number(&list(&wanted.numbers)).await? {
+            work.load_document(row);
+        }
+    }
+    // The receipt of a repeat by identity stands under the key of the first submission.
+    let firsts: Vec<SubmissionKey> = firsts.difference(&wanted.keys).cloned().collect();
+    if !firsts.is_empty() {
+        for row in tx.submissions(&firsts).await? {
+            work.submissions.insert(row.key.clone(), row);
+        }
+    }
+    Ok(())
+}
+
+async fn recipients(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    commands: &[Command],
+    wanted: &mut Wanted,
+) -> Result<(), StoreError> {
+    for command in commands {
+        if let Command::Status(s) = command {
+            let named: Vec<DocumentUid> = status_identity(s)
+                .into_iter()
+                .flat_map(|identity| work.of_identity(&identity))
+                .chain(status_number(s).into_iter().flat_map(|key| work.of_number(&key)))
+                .map(|row| row.uid)
+                .collect();
+            wanted.documents.extend(&named);
+            wanted.with_statuses.extend(&named);
+        }
+    }
+    if wanted.documents.is_empty() {
+        return Ok(());
+    }
+    let missing: Vec<DocumentUid> = wanted
+        .documents
+        .iter()
+        .copied()
+        .filter(|uid| !work.has_document(*uid))
+        .collect();
+    if !missing.is_empty() {
+        for row in tx.documents(&missing).await? {
+            work.load_document(row);
+        }
+    }
+    let mut deliveries = BTreeSet::new();
+    for row in tx.recipients_of(&list(&wanted.documents)).await? {
+        if !row.state.is_final() {
+            deliveries.extend(row.delivery);
+        }
+        work.load_recipient(row);
+    }
+    if !wanted.with_statuses.is_empty() {
+        for row in tx.statuses_of(&list(&wanted.with_statuses)).await? {
+            work.statuses.entry(row.document).or_default().push(row);
+        }
+    }
+    deliveries.retain(|delivery| work.outbox(*delivery).is_none());
+    if !deliveries.is_empty() {
+        for row in tx.outbox(&list(&deliveries)).await? {
+            work.load_outbox(row);
+        }
+    }
+    Ok(())
+}
+
+fn list<T: Clone>(set: &BTreeSet<T>) -> Vec<T> {
+    set.iter().cloned().collect()
+}

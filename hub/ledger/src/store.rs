@@ -1,0 +1,214 @@
+//! What a back end does: loads and saves rows in one transaction, and reads from one moment's picture.
+//!
+//! It decides nothing: the rules are written once, in [`crate::rules`], so that back ends cannot disagree.
+//! Every method takes many keys and makes one trip. Results come in no particular order unless said.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
+
+use crate::command::{HubId, SubmissionKey};
+use crate::error::StoreError;
+use crate::event::{EventRow, Head};
+use crate::query::{
+    DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
+};
+use crate::rows::{
+    Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
+};
+
+/// Most documents of one identity, or of one number, that a transaction looks at: those not held first,
+/// then the oldest. Real systems reuse a `DocumentId` some dozens of times; a hostile one must not be able
+/// to make every further submission slower.
+pub const SAME_DOCUMENTS_MAX: usize = 64;
+
+/// A back end.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Begins the one writing transaction; waits for another to end.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot.
+    async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError>;
+
+    /// A picture of one moment, which later commits do not change.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot.
+    async fn read(&self) -> Result<Box<dyn Snapshot>, StoreError>;
+}
+
+/// A number by which a status may name a document.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NumberKey {
+    /// The document's sender.
+    pub sender: Party,
+    /// See [`crate::rows::number_key`].
+    pub number: String,
+}
+
+/// Whose message a delivery is, also after it is done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryOwner {
+    /// Which message.
+    pub delivery: DeliveryUid,
+    /// To whose inbox it went.
+    pub system: SystemId,
+    /// The document it carries or speaks of.
+    pub document: DocumentUid,
+    /// Whether it passes a status on, and does not carry the document itself.
+    pub is_status: bool,
+}
+
+/// The messages that wait for one inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboxQueue {
+    /// Whose.
+    pub system: SystemId,
+    /// How many documents and statuses lie in it, untaken, or are on their way.
+    pub in_inbox: u64,
+    /// What can be claimed of documents and statuses, most urgent first, then oldest; cut off.
+    pub waiting: Vec<OutboxRow>,
+}
+
+/// One writing transaction. Dropped without [`Transaction::commit`] it leaves nothing.
+#[async_trait]
+pub trait Transaction: Send {
+    /// The end of the chain. No other transaction can move it before this one ends.
+    ///
+    /// # Errors
+    /// [`StoreError`], as every method here.
+    async fn head(&mut self) -> Result<Head, StoreError>;
+    /// Accepted submissions under these keys.
+    async fn submissions(&mut self, keys: &[SubmissionKey]) -> Result<Vec<SubmissionRow>, StoreError>;
+    /// Refusals with the system, `message_id` and digest of any of these, whatever the code.
+    async fn refusals(&mut self, like: &[RefusalLike]) -> Result<Vec<RefusalRow>, StoreError>;
+    /// Documents of these identities: at most [`SAME_DOCUMENTS_MAX`] each, not held first, then oldest.
+    async fn documents_by_identity(
+        &mut self,
+        of: &[DocumentIdentity],
+    ) -> Result<Vec<DocumentRow>, StoreError>;
+    /// Documents of these identities with these bytes.
+    async fn documents_by_digest(
+        &mut self,
+        of: &[(DocumentIdentity, Sha256)],
+    ) -> Result<Vec<DocumentRow>, StoreError>;
+    /// Documents with these numbers: at most [`SAME_DOCUMENTS_MAX`] each, not held first, then newest.
+    async fn documents_by_number(&mut self, of: &[NumberKey]) -> Result<Vec<DocumentRow>, StoreError>;
+    /// Documents by the hub's id.
+    async fn documents(&mut self, uids: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError>;
+    /// All recipients of these documents, by position.
+    async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError>;
+    /// All statuses of these documents, by event.
+    async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError>;
+    /// Outgoing messages that are not done.
+    async fn outbox(&mut self, deliveries: &[DeliveryUid]) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Whose these deliveries are, done or not. Answers are not among them.
+    async fn delivery_owners(&mut self, of: &[DeliveryUid]) -> Result<Vec<DeliveryOwner>, StoreError>;
+    /// Documents and statuses that can be claimed at `now`: for each inbox as many as are missing from
+    /// `per_system`, what lies in it counted.
+    async fn inbox_queues(
+        &mut self,
+        now: Timestamp,
+        per_system: usize,
+    ) -> Result<Vec<InboxQueue>, StoreError>;
+    /// Receipts, refusals and notices that can be claimed at `now`, oldest first, at most `max`.
+    async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Messages forwarded before `before`, untaken, of which no alert was raised; oldest first.
+    async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Bodies by digest.
+    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError>;
+    /// Ends the leases of one owner. Gives how many.
+    async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError>;
+    /// The last version of the directory.
+    async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError>;
+    /// Saves rows; later reads of this transaction see them.
+    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError>;
+    /// Makes it durable: when this returns, all of it is on disk.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// What to look for among refusals.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RefusalLike {
+    /// The sending system.
+    pub system: Option<SystemId>,
+    /// Its key.
+    pub message_id: Option<truc_model::MessageId>,
+    /// Digest of the body.
+    pub sha256: Sha256,
+}
+
+/// A picture of one moment.
+#[async_trait]
+pub trait Snapshot: Send {
+    /// The end of the chain.
+    ///
+    /// # Errors
+    /// [`StoreError`], as every method here.
+    async fn head(&mut self) -> Result<Head, StoreError>;
+    /// An accepted submission.
+    async fn submission(&mut self, key: &SubmissionKey) -> Result<Option<SubmissionRow>, StoreError>;
+    /// Documents for a list, newest first.
+    async fn documents(&mut self, filter: &DocumentFilter) -> Result<Vec<DocumentLine>, StoreError>;
+    /// Documents that a text names: the hub's id, the sender's `DocumentId`, a `message_id`, a delivery id,
+    /// or number/notation; newest first, at most `max`.
+    async fn find(&mut self, text: &str, max: usize) -> Result<Vec<DocumentUid>, StoreError>;
+    /// One document.
+    async fn document(&mut self, uid: DocumentUid) -> Result<Option<DocumentRow>, StoreError>;
+    /// Its recipients, by position.
+    async fn recipients(&mut self, document: DocumentUid) -> Result<Vec<RecipientRow>, StoreError>;
+    /// Its statuses, by event.
+    async fn statuses(&mut self, document: DocumentUid) -> Result<Vec<StatusRow>, StoreError>;
+    /// The outgoing messages about it that are not done, in their order.
+    async fn outbox_of(&mut self, document: DocumentUid) -> Result<Vec<OutboxRow>, StoreError>;
+    /// The events about it, in order, at most `max`.
+    async fn trace(&mut self, document: DocumentUid, max: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// Events from a number on, in order, at most `max`.
+    async fn events(&mut self, from_seq: u64, max: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// Refusals for a list, newest first.
+    async fn refusals(&mut self, filter: &RefusalFilter) -> Result<Vec<RefusalRow>, StoreError>;
+    /// What waits for each inbox and lies in it, by system.
+    async fn inboxes(&mut self) -> Result<Vec<InboxCount>, StoreError>;
+    /// Forwarded before `before` and untaken, oldest first, alerted or not.
+    async fn late(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
+    /// A body.
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError>;
+    /// Digests of bodies after `after`, ascending, at most `max`: to walk over all.
+    async fn body_digests(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<Sha256>, StoreError>;
+    /// The last version of the directory.
+    async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError>;
+    /// One version of the directory.
+    async fn directory(&mut self, version: u64) -> Result<Option<DirectoryRow>, StoreError>;
+    /// Recipients after (document, position), ascending, at most `max`: to walk over all.
+    async fn recipients_after(
+        &mut self,
+        after: Option<(DocumentUid, u32)>,
+        max: usize,
+    ) -> Result<Vec<RecipientRow>, StoreError>;
+    /// Deliveries of open recipients (scheduled or forwarded) without an outgoing message, at most `max`:
+    /// there must be none.
+    async fn open_without_outbox(&mut self, max: usize) -> Result<Vec<DeliveryUid>, StoreError>;
+    /// Digests that documents and statuses name and no body has, at most `max`: there must be none.
+    async fn missing_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError>;
+    /// Documents and recipients accepted in a period, per sender.
+    async fn accepted_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<SenderCount>, StoreError>;
+    /// Recipients of documents accepted in a period, per sender and state.
+    async fn states_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<StateCount>, StoreError>;
+    /// Document submissions refused in a period, per sender (`None`: not resolved).
+    async fn refused_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<SenderRefusals>, StoreError>;
+}

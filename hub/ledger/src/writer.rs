@@ -1,0 +1,118 @@
+//! The one writer: takes what waits, runs it in one transaction, flushes once, answers all.
+//!
+//! When the back end fails, nothing of the batch is kept and every waiter is told; the writer lives on. When
+//! the failure lies in what was asked and not in the machine, each command is tried alone, so that one that
+//! can never succeed does not take the others with it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use truc_model::{Clock, Random};
+
+use crate::error::{LedgerError, StoreError};
+use crate::ledger::Settings;
+use crate::rules::{self, Batch, Command, Reply};
+use crate::store::Store;
+
+/// One command and who waits for it.
+pub(crate) struct Job {
+    pub(crate) command: Command,
+    pub(crate) answer: oneshot::Sender<Result<Reply, LedgerError>>,
+}
+
+pub(crate) struct Writer {
+    pub(crate) queue: mpsc::Receiver<Job>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    pub(crate) settings: Settings,
+    pub(crate) bell: watch::Sender<u64>,
+    pub(crate) commits: Arc<AtomicU64>,
+}
+
+/// Runs until the last handle is gone and the queue is empty.
+pub(crate) async fn run(mut writer: Writer) {
+    let mut waiting = VecDeque::new();
+    let mut fresh = Vec::new();
+    loop {
+        if waiting.is_empty() && writer.queue.recv_many(&mut fresh, writer.batch_max()).await == 0 {
+            return;
+        }
+        waiting.extend(fresh.drain(..));
+        let (commands, answers) = writer.next_batch(&mut waiting);
+        for (reply, answer) in writer.batch(commands).await.into_iter().zip(answers) {
+            // Whoever asked may have gone; the work stands all the same.
+            let _ = answer.send(reply);
+        }
+    }
+}
+
+type Answers = Vec<oneshot::Sender<Result<Reply, LedgerError>>>;
+
+impl Writer {
+    fn batch_max(&self) -> usize {
+        self.settings.batch_max.max(1)
+    }
+
+    /// As many commands as one transaction takes, at least one.
+    fn next_batch(&self, waiting: &mut VecDeque<Job>) -> (Vec<Command>, Answers) {
+        let (mut commands, mut answers) = (Vec::new(), Vec::new());
+        let mut bytes = 0u64;
+        while let Some(job) = waiting.pop_front() {
+            bytes = bytes.saturating_add(job.command.body_bytes());
+            if !commands.is_empty()
+                && (bytes > self.settings.batch_bytes_max || commands.len() >= self.batch_max())
+            {
+                waiting.push_front(job);
+                break;
+            }
+            commands.push(job.command);
+            answers.push(job.answer);
+        }
+        (commands, answers)
+    }
+
+    async fn batch(&self, commands: Vec<Command>) -> Vec<Result<Reply, LedgerError>> {
+        let error = match self.transaction(&commands).await {
+            Ok(replies) => return replies,
+            Err(error) => error,
+        };
+        tracing::error!(
+            commands = commands.len(),
+            error = %error,
+            cause = ?std::error::Error::source(&error).map(ToString::to_string),
+            "ledger transaction failed, nothing of it is kept"
+        );
+        if error.is_the_machines() || commands.len() == 1 {
+            let error = LedgerError::from(error);
+            return commands.iter().map(|_| Err(error.clone())).collect();
+        }
+        let mut replies = Vec::with_capacity(commands.len());
+        for command in commands {
+            let alone = self.transaction(std::slice::from_ref(&command)).await;
+            replies.push(match alone {
+                Ok(mut replies) => replies
+                    .pop()
+                    .unwrap_or(Err(LedgerError::Contradiction("a command without a reply"))),
+                Err(error) => Err(LedgerError::from(error)),
+            });
+        }
+        replies
+    }
+
+    async fn transaction(&self, commands: &[Command]) -> Result<Vec<Result<Reply, LedgerError>>, StoreError> {
+        let mut tx = self.store.begin().await?;
+        let random = Arc::clone(&self.random);
+        let Batch { replies, to_forward } =
+            rules::run(tx.as_mut(), self.clock.now(), random, commands).await?;
+        tx.commit().await?;
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        if to_forward {
+            self.bell
+                .send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
+        Ok(replies)
+    }
+}
