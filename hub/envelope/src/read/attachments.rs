@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use truc_model::{RefusalCode, WarningCode};
+use truc_model::{Operation, RefusalCode, WarningCode};
 
 use super::fields::Fields;
-use super::structure::Parts;
+use super::structure::{Parts, only};
 use crate::content::{BadBase64, Damage, Facts, Probe, decode_stream, label_agrees};
 use crate::packet::{Attachment, SniffedType, Wrapping};
 use crate::scan::{NodeId, Spot};
@@ -19,10 +19,12 @@ pub(super) fn container(
     envelope: NodeId,
     body: Option<NodeId>,
 ) -> Option<NodeId> {
-    let tree = fields.tree;
-    if let Some(usual) = tree.child(outer, Tag::AttachmentEncoded) {
+    if outer != envelope
+        && let Some(usual) = only(fields, outer, Tag::AttachmentEncoded)
+    {
         return Some(usual);
     }
+    let tree = fields.tree;
     let parents = [Some(outer), Some(envelope), body];
     let container = parents.into_iter().flatten().find_map(|parent| {
         let bare = tree.child(parent, Tag::Attachment).map(|_| parent);
@@ -56,10 +58,25 @@ struct Encoded {
     content: Option<NodeId>,
 }
 
-/// Reads, links and checks the attachments, in the order of their bytes.
-pub(super) fn attachments(fields: &mut Fields<'_, '_>, parts: Parts) -> Vec<Attachment> {
+/// Reads, links and checks the attachments, in the order of their bytes. Only a recall may come without.
+pub(super) fn attachments(
+    fields: &mut Fields<'_, '_>,
+    parts: Parts,
+    operation: Operation,
+) -> Vec<Attachment> {
     let references = references(fields, parts.manifest);
-    let encoded = encoded(fields, parts.attachments);
+    let Some(encoded) = encoded(fields, parts.attachments) else {
+        return Vec::new();
+    };
+    if encoded.is_empty() && operation != Operation::Recall {
+        let spot = Spot::Missing(fields.tree.root(), Tag::AttachmentEncoded.as_str());
+        fields.findings.refuse(
+            RefusalCode::AttachmentMissing,
+            spot,
+            "at least one attachment",
+            "none",
+        );
+    }
     let linked = link(fields, &references, &encoded, parts);
     encoded
         .into_iter()
@@ -100,9 +117,10 @@ fn references(fields: &mut Fields<'_, '_>, manifest: Option<NodeId>) -> Vec<Refe
         .collect()
 }
 
-fn encoded(fields: &mut Fields<'_, '_>, container: Option<NodeId>) -> Vec<Encoded> {
+/// The attachments as they stand; `None` when there are too many.
+fn encoded(fields: &mut Fields<'_, '_>, container: Option<NodeId>) -> Option<Vec<Encoded>> {
     let Some(container) = container else {
-        return Vec::new();
+        return Some(Vec::new());
     };
     if fields
         .tree
@@ -119,9 +137,9 @@ fn encoded(fields: &mut Fields<'_, '_>, container: Option<NodeId>) -> Vec<Encode
         fields
             .findings
             .refuse(RefusalCode::EnvelopeLimit, spot, most, nodes.len().to_string());
-        return Vec::new();
+        return None;
     }
-    nodes
+    let encoded = nodes
         .into_iter()
         .map(|node| {
             fields.check(node, v::ATTACHMENT);
@@ -141,7 +159,8 @@ fn encoded(fields: &mut Fields<'_, '_>, container: Option<NodeId>) -> Vec<Encode
                 content: content(fields, node),
             }
         })
-        .collect()
+        .collect();
+    Some(encoded)
 }
 
 /// A child under its usual name, or under the flat shape's.

@@ -1,5 +1,7 @@
 //! The list of hops and the operation: what the packet does to which document.
 
+use std::collections::{HashMap, HashSet};
+
 use truc_model::{Operation, RefusalCode, WarningCode};
 
 use super::document::{comparable, staff};
@@ -129,41 +131,41 @@ fn replacements(fields: &mut Fields<'_, '_>, parent: NodeId) -> Vec<Replacement>
     };
     fields.check(list, v::REPLACEMENTS);
     let mut replacements: Vec<Replacement> = Vec::new();
+    // By document, where it stands and the codes already listed for it.
+    let mut seen: HashMap<String, (usize, HashSet<String>)> = HashMap::new();
     for node in fields.children(list, Tag::ReplacementInfo) {
         fields.check(node, v::REPLACEMENT);
         let Some(document_id) = fields.document_id(node) else {
             continue;
         };
-        let mut organ_ids = Vec::new();
-        if let Some(ids) = fields.child(node, Tag::OrganIdList) {
-            fields.check(ids, v::ORGAN_IDS);
-            organ_ids = fields.texts(ids, Tag::OrganId);
-        }
-        match replacements
-            .iter_mut()
-            .find(|seen| seen.document_id == document_id)
-        {
-            None => replacements.push(Replacement {
-                document_id,
-                organ_ids,
-            }),
-            Some(seen) => {
+        let organ_ids = replaced_for(fields, node);
+        match seen.get_mut(&document_id) {
+            None => {
+                let codes = organ_ids.iter().map(|id| comparable(id)).collect();
+                seen.insert(document_id.clone(), (replacements.len(), codes));
+                replacements.push(Replacement {
+                    document_id,
+                    organ_ids,
+                });
+            }
+            Some((index, codes)) => {
                 fields.warn(WarningCode::DuplicateRecipient, node);
-                if seen.organ_ids.is_empty() || organ_ids.is_empty() {
-                    seen.organ_ids.clear();
+                let joined = &mut replacements[*index].organ_ids;
+                if joined.is_empty() || organ_ids.is_empty() {
+                    joined.clear();
                 } else {
-                    for id in organ_ids {
-                        if !seen
-                            .organ_ids
-                            .iter()
-                            .any(|other| comparable(other) == comparable(&id))
-                        {
-                            seen.organ_ids.push(id);
-                        }
-                    }
+                    joined.extend(organ_ids.into_iter().filter(|id| codes.insert(comparable(id))));
                 }
             }
         }
     }
     replacements
+}
+
+fn replaced_for(fields: &mut Fields<'_, '_>, node: NodeId) -> Vec<String> {
+    let Some(list) = fields.child(node, Tag::OrganIdList) else {
+        return Vec::new();
+    };
+    fields.check(list, v::ORGAN_IDS);
+    fields.texts(list, Tag::OrganId)
 }

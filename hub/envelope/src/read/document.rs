@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use truc_model::{AgencyCode, Operation, RefusalCode, Urgency, WarningCode};
+use truc_model::{AgencyCode, RefusalCode, Urgency, WarningCode};
 
 use super::fields::{Fields, is_null};
 use super::structure::Parts;
@@ -41,16 +41,7 @@ pub(super) fn document(fields: &mut Fields<'_, '_>, parts: Parts) -> Option<Docu
         fields.findings.warn(WarningCode::DueDateOdd, spot);
     }
     let (business, trace) = business::trace_list(fields, parts);
-    let attachments = attachments::attachments(fields, parts);
-    if attachments.is_empty() && business.operation != Operation::Recall && !fields.findings.is_refused() {
-        let spot = Spot::Missing(fields.tree.root(), Tag::AttachmentEncoded.as_str());
-        fields.findings.refuse(
-            RefusalCode::AttachmentMissing,
-            spot,
-            "at least one attachment",
-            "none",
-        );
-    }
+    let attachments = attachments::attachments(fields, parts, business.operation);
     let document = DocumentPacket {
         from: from?,
         to,

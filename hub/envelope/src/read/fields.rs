@@ -126,14 +126,12 @@ impl<'t, 'a> Fields<'t, 'a> {
     /// What can be said of any value: blank, outer spaces, length.
     fn check_text(&mut self, id: NodeId, max: usize) {
         let node = self.tree.node(id);
-        if !node.children.is_empty() || node.tag == Some(Tag::ContentTransferEncoded) {
+        if !node.children.is_empty() || self.tree.holds_attachment(id) {
             return;
         }
         let text = node.text.trim();
         if text.is_empty() {
-            if node.content.is_empty() || self.bytes[node.content.clone()].is_ascii() {
-                self.warn(WarningCode::EmptyElement, id);
-            }
+            self.warn(WarningCode::EmptyElement, id);
             return;
         }
         if text.len() != node.text.len() {
@@ -157,7 +155,13 @@ impl<'t, 'a> Fields<'t, 'a> {
     }
 
     /// An element's text, trimmed; `None` when blank or a literal null, which is warned of.
+    ///
+    /// A value with elements inside is refused: which of its texts counts would be anyone's guess.
     pub(super) fn text_of(&mut self, node: NodeId) -> Option<String> {
+        if !self.tree.node(node).children.is_empty() {
+            self.refuse_value(node, "text", "elements inside");
+            return None;
+        }
         let text = self.tree.node(node).text.trim();
         if is_null(text) {
             self.warn(WarningCode::LiteralNull, node);

@@ -78,7 +78,7 @@ impl Reading {
     /// What can be said only knowing the day: a date of issue in the future. `today` is Viet Nam's.
     #[must_use]
     pub fn warnings_on(&self, today: Date) -> Vec<Warning> {
-        self.dated.warnings_on(today)
+        self.dated.future(today)
     }
 }
 
@@ -100,7 +100,8 @@ pub(crate) struct Dated {
 }
 
 impl Dated {
-    fn warnings_on(&self, today: Date) -> Vec<Warning> {
+    /// A date of issue in the future.
+    pub(crate) fn future(&self, today: Date) -> Vec<Warning> {
         self.issued
             .iter()
             .filter(|(date, _)| *date > today)
@@ -109,11 +110,6 @@ impl Dated {
                 place: place.clone(),
             })
             .collect()
-    }
-
-    /// As above, for the linter.
-    pub(crate) fn future(&self, today: Date) -> Vec<Warning> {
-        self.warnings_on(today)
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn packet(fields: &mut Fields<'_, '_>) -> Option<Packet> {
     }
 }
 
-/// Finds the parts.
+/// Finds the parts. Each may stand once: which of two counts would be anyone's guess.
 fn parts(fields: &mut Fields<'_, '_>) -> Option<Parts> {
     let root = fields.tree.root()?;
     let Shape { outer, envelope } = shape(fields, root)?;
@@ -41,69 +41,30 @@ fn parts(fields: &mut Fields<'_, '_>) -> Option<Parts> {
         fields.refuse_missing(envelope, Tag::EdXmlHeader);
         return None;
     };
-    let Some(message) = fields.tree.child(header, Tag::MessageHeader) else {
+    let Some(message) = only(fields, header, Tag::MessageHeader) else {
         fields.refuse_missing(header, Tag::MessageHeader);
         return None;
     };
-    let second = fields.tree.children(header, Tag::MessageHeader).nth(1);
-    if let Some(second) = second {
-        fields.refuse_value(second, "one MessageHeader", "a second one");
-    }
     let body = either(fields, envelope, Tag::EdXmlBody, Tag::Body);
-    let mut manifest = None;
-    if let Some(body) = body {
-        manifest = fields.tree.child(body, Tag::EdXmlManifest);
-        if let Some(older) = fields
-            .tree
-            .child(body, Tag::Manifest)
-            .filter(|_| manifest.is_none())
-        {
-            fields
-                .findings
-                .warn_once(WarningCode::ManifestShape, Spot::Node(older));
-            manifest = Some(older);
-        }
-    }
-    let attachments = attachments::container(fields, outer, envelope, body);
-    let trace = fields.tree.child(header, Tag::TraceHeaderList);
-    let signature = signature(fields, header);
-    note_strangers(
-        fields,
-        outer,
-        &[
-            Tag::EdXmlEnvelope,
-            Tag::AttachmentEncoded,
-            Tag::Attachments,
-            Tag::Attachment,
-        ],
-    );
-    if envelope != outer {
-        let known = [
-            Tag::EdXmlHeader,
-            Tag::Header,
-            Tag::EdXmlBody,
-            Tag::Body,
-            Tag::AttachmentEncoded,
-            Tag::Attachments,
-            Tag::Attachment,
-        ];
-        note_strangers(fields, envelope, &known);
-    }
-    let known = [
-        Tag::MessageHeader,
-        Tag::TraceHeaderList,
-        Tag::ErrorList,
-        Tag::Signature,
-        Tag::DigitalSignature,
-    ];
-    note_strangers(fields, header, &known);
-    Some(Parts {
+    let parts = Parts {
         header,
         message,
-        trace,
-        signature,
-        manifest,
-        attachments,
+        trace: only(fields, header, Tag::TraceHeaderList),
+        signature: signature(fields, header),
+        manifest: body.and_then(|body| manifest(fields, body)),
+        attachments: attachments::container(fields, outer, envelope, body),
+    };
+    note_strangers(fields, outer, envelope, header);
+    Some(parts)
+}
+
+fn manifest(fields: &mut Fields<'_, '_>, body: NodeId) -> Option<NodeId> {
+    only(fields, body, Tag::EdXmlManifest).or_else(|| {
+        let older = only(fields, body, Tag::Manifest)?;
+        fields
+            .findings
+            .warn_once(WarningCode::ManifestShape, Spot::Node(older));
+        Some(older)
     })
 }
 
@@ -116,12 +77,9 @@ fn shape(fields: &mut Fields<'_, '_>, root: NodeId) -> Option<Shape> {
     let node = fields.tree.node(root);
     match (node.tag, node.family) {
         (Some(Tag::EdXml), family) if family.is_edxml() => {
-            let envelope = fields.tree.child(root, Tag::EdXmlEnvelope);
+            let envelope = only(fields, root, Tag::EdXmlEnvelope);
             if envelope.is_none() {
                 fields.refuse_missing(root, Tag::EdXmlEnvelope);
-            }
-            if let Some(second) = fields.tree.children(root, Tag::EdXmlEnvelope).nth(1) {
-                fields.refuse_value(second, "one edXMLEnvelope", "a second one");
             }
             envelope.map(|envelope| Shape {
                 outer: root,
@@ -172,11 +130,21 @@ fn soap(fields: &Fields<'_, '_>, root: NodeId) -> Shape {
     })
 }
 
-fn either(fields: &Fields<'_, '_>, envelope: NodeId, usual: Tag, soap: Tag) -> Option<NodeId> {
-    fields
-        .tree
-        .child(envelope, usual)
-        .or_else(|| soap_child(fields, envelope, soap))
+/// The part under its usual name, or under SOAP's.
+fn either(fields: &mut Fields<'_, '_>, envelope: NodeId, usual: Tag, soap: Tag) -> Option<NodeId> {
+    only(fields, envelope, usual).or_else(|| soap_child(fields, envelope, soap))
+}
+
+/// The child of this name; a second one is refused.
+pub(super) fn only(fields: &mut Fields<'_, '_>, parent: NodeId, tag: Tag) -> Option<NodeId> {
+    let mut children = fields.tree.children(parent, tag);
+    let first = children.next();
+    let second = children.next();
+    drop(children);
+    if let Some(second) = second {
+        fields.refuse_value(second, format!("one {}", tag.as_str()), "a second one");
+    }
+    first
 }
 
 fn soap_child(fields: &Fields<'_, '_>, parent: NodeId, tag: Tag) -> Option<NodeId> {
@@ -187,22 +155,53 @@ fn soap_child(fields: &Fields<'_, '_>, parent: NodeId, tag: Tag) -> Option<NodeI
     })
 }
 
-fn signature(fields: &Fields<'_, '_>, header: NodeId) -> Option<NodeId> {
+/// The signature. Of several none can be told to be the packet's: the first is reported, the others are
+/// strangers.
+fn signature(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<NodeId> {
     let tree = fields.tree;
-    let found = |child: &NodeId| {
-        let node = tree.node(*child);
-        matches!(node.tag, Some(Tag::Signature | Tag::DigitalSignature))
-            && (node.family.is_edxml() || node.family == Family::Dsig)
-    };
-    tree.node(header).children.iter().copied().find(found)
+    let mut found = tree
+        .node(header)
+        .children
+        .iter()
+        .copied()
+        .filter(|child| is_signature(fields, *child));
+    let (first, others) = (found.next(), found.collect::<Vec<_>>());
+    for other in others {
+        fields.note_unknown(other);
+    }
+    first
 }
 
-fn note_strangers(fields: &mut Fields<'_, '_>, parent: NodeId, known: &[Tag]) {
+fn is_signature(fields: &Fields<'_, '_>, id: NodeId) -> bool {
+    let node = fields.tree.node(id);
+    matches!(node.tag, Some(Tag::Signature | Tag::DigitalSignature))
+        && (node.family.is_edxml() || node.family == Family::Dsig)
+}
+
+/// Says which elements round the parts the format does not know.
+fn note_strangers(fields: &mut Fields<'_, '_>, outer: NodeId, envelope: NodeId, header: NodeId) {
+    const OUTER: &[Tag] = &[Tag::EdXmlEnvelope];
+    const FILES: &[Tag] = &[Tag::AttachmentEncoded, Tag::Attachments, Tag::Attachment];
+    const ENVELOPE: &[Tag] = &[Tag::EdXmlHeader, Tag::Header, Tag::EdXmlBody, Tag::Body];
+    const HEADER: &[Tag] = &[
+        Tag::MessageHeader,
+        Tag::TraceHeaderList,
+        Tag::ErrorList,
+        Tag::Signature,
+        Tag::DigitalSignature,
+    ];
     let tree = fields.tree;
-    for &child in &tree.node(parent).children {
-        let node = tree.node(child);
-        if !node.tag.is_some_and(|tag| known.contains(&tag)) {
-            fields.note_unknown(child);
+    let mut note = |parent: NodeId, known: &[&[Tag]]| {
+        for &child in &tree.node(parent).children {
+            let tag = tree.node(child).tag;
+            if !tag.is_some_and(|tag| known.iter().any(|known| known.contains(&tag))) {
+                fields.note_unknown(child);
+            }
         }
+    };
+    if outer != envelope {
+        note(outer, &[OUTER, FILES]);
     }
+    note(envelope, &[ENVELOPE, FILES]);
+    note(header, &[HEADER]);
 }

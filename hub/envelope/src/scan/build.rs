@@ -390,7 +390,7 @@ impl<'a> Builder<'a, '_> {
             }
             return Err(Stop::malformed(at, "nothing outside the root element", "text"));
         };
-        if self.inside_signature > 0 || self.holds_attachment(open) {
+        if self.inside_signature > 0 || self.tree.holds_attachment(open) {
             return Ok(());
         }
         let text = &mut self.tree.nodes[open.0].text;
@@ -408,20 +408,6 @@ impl<'a> Builder<'a, '_> {
             return Err(Stop::limit(at, most, length.to_string()));
         }
         Ok(())
-    }
-
-    /// Whether the element's text is an attachment's bytes: they are decoded from the packet itself.
-    fn holds_attachment(&self, id: NodeId) -> bool {
-        let node = self.tree.node(id);
-        let in_attachment = || {
-            node.parent
-                .is_some_and(|p| self.tree.node(p).tag == Some(Tag::Attachment))
-        };
-        match node.tag {
-            Some(Tag::ContentTransferEncoded) => true,
-            Some(Tag::Content) => in_attachment(),
-            _ => false,
-        }
     }
 
     fn reference(&mut self, reference: &BytesRef<'a>, at: usize) -> Result<(), Stop> {

@@ -76,6 +76,20 @@ impl<'a> Tree<'a> {
         self.children(parent, tag).next()
     }
 
+    /// Whether the element's text is an attachment's bytes: they are decoded from the packet itself.
+    pub(crate) fn holds_attachment(&self, id: NodeId) -> bool {
+        let node = self.node(id);
+        let in_attachment = || {
+            node.parent
+                .is_some_and(|p| self.node(p).tag == Some(Tag::Attachment))
+        };
+        match node.tag {
+            Some(Tag::ContentTransferEncoded) => true,
+            Some(Tag::Content) => in_attachment(),
+            _ => false,
+        }
+    }
+
     /// Whether there is no text in it or below it.
     pub(crate) fn is_blank(&self, id: NodeId) -> bool {
         let node = self.node(id);
