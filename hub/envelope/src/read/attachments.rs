@@ -19,9 +19,7 @@ pub(super) fn container(
     envelope: NodeId,
     body: Option<NodeId>,
 ) -> Option<NodeId> {
-    if outer != envelope
-        && let Some(usual) = only(fields, outer, Tag::AttachmentEncoded)
-    {
+    if let Some(usual) = only(fields, outer, Tag::AttachmentEncoded) {
         return Some(usual);
     }
     let tree = fields.tree;

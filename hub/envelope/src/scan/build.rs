@@ -360,10 +360,12 @@ impl<'a> Builder<'a, '_> {
             return;
         }
         // As the national axis's own tools write it: prefixed within the envelope, not outside.
-        let within = self
-            .stack
-            .iter()
-            .any(|open| self.tree.node(*open).tag == Some(Tag::EdXmlEnvelope));
+        let open_in = |part| {
+            self.stack
+                .iter()
+                .any(|open| self.tree.node(*open).tag == Some(part))
+        };
+        let within = open_in(Tag::EdXmlEnvelope) && !open_in(Tag::AttachmentEncoded);
         let usual = within || tag == Tag::ContentTransferEncoded;
         if usual != prefix.is_some() {
             self.findings.warn_once(WarningCode::PrefixMix, spot);
