@@ -52,7 +52,7 @@ const LIMIT: RefusalCode = RefusalCode::EnvelopeLimit;
 fn bytes() {
     let packet = packet(1, 1);
     edge(&packet, LIMIT, packet.len(), |limits, value| {
-        limits.max_bytes = value
+        limits.max_bytes = value;
     });
 }
 
@@ -60,7 +60,9 @@ fn bytes() {
 fn depth() {
     // edXML, envelope, header, message header, DocumentType: the deepest of this packet stand at six.
     let packet = packet(1, 1);
-    edge(&packet, LIMIT, 6, |limits, value| limits.max_depth = value);
+    edge(&packet, LIMIT, 6, |limits, value| {
+        limits.max_depth = value;
+    });
 }
 
 #[test]
@@ -70,20 +72,26 @@ fn depth_inside_a_signature_counts_too() {
         "</edXML:edXMLHeader>",
         &format!("{signature}</edXML:edXMLHeader>"),
     );
-    edge(&packet, LIMIT, 9, |limits, value| limits.max_depth = value);
+    edge(&packet, LIMIT, 9, |limits, value| {
+        limits.max_depth = value;
+    });
 }
 
 #[test]
 fn elements() {
     let packet = packet(3, 2);
     let count = packet.matches('<').count() - packet.matches("</").count() - packet.matches("<?").count();
-    edge(&packet, LIMIT, count, |limits, value| limits.max_elements = value);
+    edge(&packet, LIMIT, count, |limits, value| {
+        limits.max_elements = value;
+    });
 }
 
 #[test]
 fn attributes() {
     let packet = packet(1, 1).replace(" version=\"1.0\">", " version=\"1.0\" a=\"1\" b=\"2\">");
-    edge(&packet, LIMIT, 3, |limits, value| limits.max_attributes = value);
+    edge(&packet, LIMIT, 3, |limits, value| {
+        limits.max_attributes = value;
+    });
 }
 
 #[test]
@@ -94,7 +102,7 @@ fn attribute_bytes() {
         .filter_map(|line| line.find(" xmlns:edXML=").map(|at| &line[at..]));
     let longest = longest.map(|rest| rest.find('>').unwrap()).max().unwrap();
     edge(&packet, LIMIT, longest, |limits, value| {
-        limits.max_attribute_bytes = value
+        limits.max_attribute_bytes = value;
     });
 }
 
@@ -102,12 +110,12 @@ fn attribute_bytes() {
 fn value_bytes() {
     let packet = packet(1, 1).replace("Báo cáo", &"x".repeat(300));
     edge(&packet, LIMIT, 300, |limits, value| {
-        limits.max_value_bytes = value
+        limits.max_value_bytes = value;
     });
     // Nor does a value in pieces get round it.
     let packet = packet.replace(&"x".repeat(300), &"x<!-- -->&amp;<![CDATA[x]]>".repeat(100));
     edge(&packet, LIMIT, 300, |limits, value| {
-        limits.max_value_bytes = value
+        limits.max_value_bytes = value;
     });
 }
 
@@ -132,14 +140,16 @@ fn an_attachment_is_no_value() {
 fn recipients() {
     let packet = packet(5, 1);
     edge(&packet, RefusalCode::RecipientLimit, 5, |limits, value| {
-        limits.max_recipients = value
+        limits.max_recipients = value;
     });
 }
 
 #[test]
 fn attachments() {
     let packet = packet(1, 4);
-    edge(&packet, LIMIT, 4, |limits, value| limits.max_attachments = value);
+    edge(&packet, LIMIT, 4, |limits, value| {
+        limits.max_attachments = value;
+    });
 }
 
 #[test]

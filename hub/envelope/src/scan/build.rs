@@ -9,16 +9,16 @@ use std::borrow::Cow;
 
 use quick_xml::Reader;
 use quick_xml::XmlVersion;
-use quick_xml::errors::{Error, IllFormedError};
 use quick_xml::escape::unescape;
-use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
-use quick_xml::name::{NamespaceError, NamespaceResolver, Prefix, ResolveResult};
+use quick_xml::events::{BytesRef, BytesStart, Event};
+use quick_xml::name::{NamespaceError, NamespaceResolver, QName, ResolveResult};
 use truc_model::{RefusalCode, WarningCode};
 
 use super::findings::{Findings, Spot};
 use super::prelude::is_allowed;
+use super::rules::{Stop, check_declaration, check_name, control_reference, malformed, split_name};
 use super::tree::{Node, NodeId, Presence, SignatureParts, Tree};
-use crate::limits::{Limits, MAX_NAME_BYTES};
+use crate::limits::Limits;
 use crate::vocabulary::{Family, Spelling, Tag, usual_namespace};
 
 /// Builds the tree of `text`, which stands at `base` in the packet. Where a finding stopped the walk the
@@ -46,35 +46,6 @@ pub(super) fn build<'a>(text: &'a str, base: usize, limits: &Limits, findings: &
         findings.refuse(stop.code, spot, stop.expected, stop.found);
     }
     tree
-}
-
-/// Why the walk ended early.
-struct Stop {
-    code: RefusalCode,
-    /// Offset in the text.
-    at: usize,
-    expected: String,
-    found: String,
-}
-
-impl Stop {
-    fn malformed(at: usize, expected: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            code: RefusalCode::EnvelopeMalformed,
-            at,
-            expected: expected.into(),
-            found: found.into(),
-        }
-    }
-
-    fn limit(at: usize, most: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            code: RefusalCode::EnvelopeLimit,
-            at,
-            expected: most.into(),
-            found: found.into(),
-        }
-    }
 }
 
 struct Builder<'a, 'l> {
@@ -112,11 +83,15 @@ impl<'a> Builder<'a, '_> {
                     if piece.contains("]]>") {
                         return Err(Stop::malformed(at, "no ]]> outside CDATA", "]]>"));
                     }
-                    self.text(piece.xml_content(XmlVersion::Implicit1_0), at)?;
+                    // Line ends are mended by copying, which an attachment's content is too large for.
+                    if !self.passes_over_text() {
+                        self.text(piece.xml_content(XmlVersion::Implicit1_0), at)?;
+                    }
                 }
                 Event::CData(_) if self.stack.is_empty() => {
                     return Err(Stop::malformed(at, "one root element", "CDATA outside it"));
                 }
+                Event::CData(_) if self.passes_over_text() => {}
                 Event::CData(piece) => self.text(piece.xml_content(XmlVersion::Implicit1_0), at)?,
                 Event::GeneralRef(reference) => self.reference(&reference, at)?,
                 Event::DocType(_) => {
@@ -172,7 +147,7 @@ impl<'a> Builder<'a, '_> {
         check_name(name, at)?;
         let attributes = self.attributes(start, at)?;
         let (prefix, local) = split_name(name);
-        let family = self.family(prefix, at, Subject::Element)?;
+        let (family, _) = self.namespace(name, at, Named::Element)?;
         if self.inside_signature > 0 {
             self.inside_signature += 1;
             if self.inside_signature == 2 {
@@ -266,12 +241,11 @@ impl<'a> Builder<'a, '_> {
             if name == "xmlns" || name.starts_with("xmlns:") {
                 continue;
             }
-            let (Some(prefix), local) = split_name(&name) else {
+            let (Some(_), local) = split_name(&name) else {
                 continue;
             };
-            self.family(Some(prefix), at, Subject::Attribute)?;
-            let namespace = self.namespace(prefix).unwrap_or_default();
-            if local == "href" && Family::of(&namespace) == Family::Xlink {
+            let (family, namespace) = self.namespace(&name, at, Named::Attribute)?;
+            if local == "href" && family == Family::Xlink {
                 href = Some(Cow::Owned(value));
             }
             let expanded = (namespace, local.to_owned());
@@ -287,51 +261,30 @@ impl<'a> Builder<'a, '_> {
         Ok(Attributes { href })
     }
 
-    /// The namespace a prefix means here, declared or usual.
-    fn namespace(&self, prefix: &str) -> Option<String> {
-        let name = format!("{prefix}:x");
-        match self
-            .resolver
-            .resolve_prefix(quick_xml::name::QName(&name).prefix(), true)
-        {
-            ResolveResult::Bound(namespace) => Some(namespace.as_ref().to_owned()),
-            ResolveResult::Unbound => None,
-            ResolveResult::Unknown(prefix) => usual_namespace(&prefix).map(str::to_owned),
-        }
-    }
-
-    fn family(&mut self, prefix: Option<&str>, at: usize, subject: Subject) -> Result<Family, Stop> {
-        let qualified;
-        let resolved = match prefix {
-            None => self.resolver.resolve_prefix(None::<Prefix<'_>>, true),
-            Some(prefix) => {
-                qualified = format!("{prefix}:x");
-                self.resolver
-                    .resolve_prefix(quick_xml::name::QName(&qualified).prefix(), true)
+    /// Which family a qualified name's namespace belongs to, and the namespace itself.
+    fn namespace(&mut self, name: &str, at: usize, of: Named) -> Result<(Family, String), Stop> {
+        let use_default = matches!(of, Named::Element);
+        let prefix = match self.resolver.resolve_prefix(QName(name).prefix(), use_default) {
+            ResolveResult::Bound(namespace) => {
+                return Ok((Family::of(namespace.as_ref()), namespace.as_ref().to_owned()));
             }
+            ResolveResult::Unbound => return Ok((Family::None, String::new())),
+            ResolveResult::Unknown(prefix) => prefix,
         };
-        match resolved {
-            ResolveResult::Bound(namespace) => Ok(Family::of(namespace.as_ref())),
-            ResolveResult::Unbound => Ok(Family::None),
-            ResolveResult::Unknown(prefix) => match usual_namespace(&prefix) {
-                Some(namespace) => {
-                    let spot = Spot::Byte(self.stack.last().copied(), self.base + at);
-                    self.findings.warn_once(WarningCode::UnboundPrefix, spot);
-                    Ok(Family::of(namespace))
-                }
-                None => {
-                    let what = match subject {
-                        Subject::Element => "element",
-                        Subject::Attribute => "attribute",
-                    };
-                    Err(Stop::malformed(
-                        at,
-                        "a declared prefix",
-                        format!("{what} prefix {prefix}"),
-                    ))
-                }
-            },
-        }
+        let Some(usual) = usual_namespace(&prefix) else {
+            let what = match of {
+                Named::Element => "element",
+                Named::Attribute => "attribute",
+            };
+            return Err(Stop::malformed(
+                at,
+                "a declared prefix",
+                format!("{what} prefix {prefix}"),
+            ));
+        };
+        let spot = Spot::Byte(self.stack.last().copied(), self.base + at);
+        self.findings.warn_once(WarningCode::UnboundPrefix, spot);
+        Ok((Family::of(usual), usual.to_owned()))
     }
 
     /// Says once each what is unusual about namespaces, prefixes and spellings of known names.
@@ -384,6 +337,16 @@ impl<'a> Builder<'a, '_> {
         }
     }
 
+    /// Whether text here is no value: an attachment's content or inside a signature.
+    fn passes_over_text(&self) -> bool {
+        let in_attachment = || {
+            self.stack
+                .last()
+                .is_some_and(|open| self.tree.holds_attachment(*open))
+        };
+        self.inside_signature > 0 || in_attachment()
+    }
+
     fn text(&mut self, piece: Cow<'a, str>, at: usize) -> Result<(), Stop> {
         let blank = piece.trim_ascii().is_empty();
         let Some(open) = self.stack.last().copied() else {
@@ -392,9 +355,6 @@ impl<'a> Builder<'a, '_> {
             }
             return Err(Stop::malformed(at, "nothing outside the root element", "text"));
         };
-        if self.inside_signature > 0 || self.tree.holds_attachment(open) {
-            return Ok(());
-        }
         let text = &mut self.tree.nodes[open.0].text;
         if text.is_empty() {
             // Indentation between elements is not a value.
@@ -433,6 +393,9 @@ impl<'a> Builder<'a, '_> {
                 "a reference",
             ));
         }
+        if self.passes_over_text() {
+            return Ok(());
+        }
         self.text(Cow::Owned(c.to_string()), at)
     }
 }
@@ -442,106 +405,11 @@ struct Attributes<'a> {
     href: Option<Cow<'a, str>>,
 }
 
+/// What bears a name: the default namespace is not an attribute's.
 #[derive(Clone, Copy)]
-enum Subject {
+enum Named {
     Element,
     Attribute,
-}
-
-fn check_declaration(declaration: &BytesDecl<'_>, at: usize) -> Result<(), Stop> {
-    if at > 0 {
-        return Err(Stop::malformed(
-            at,
-            "an XML declaration at the start only",
-            "another",
-        ));
-    }
-    match declaration.version() {
-        Ok(version) if version == "1.0" => {}
-        _ => return Err(Stop::malformed(at, "version 1.0", "another")),
-    }
-    match declaration.encoding() {
-        None => Ok(()),
-        Some(Ok(name))
-            if ["utf-8", "utf8", "us-ascii"]
-                .iter()
-                .any(|n| name.eq_ignore_ascii_case(n)) =>
-        {
-            Ok(())
-        }
-        Some(_) => Err(Stop {
-            code: RefusalCode::EnvelopeEncoding,
-            at,
-            expected: "UTF-8".to_owned(),
-            found: "another encoding declared".to_owned(),
-        }),
-    }
-}
-
-fn check_name(name: &str, at: usize) -> Result<(), Stop> {
-    if name.len() > MAX_NAME_BYTES {
-        return Err(Stop::limit(
-            at,
-            format!("names of at most {MAX_NAME_BYTES} bytes"),
-            name.len().to_string(),
-        ));
-    }
-    let part = |part: &str| {
-        part.chars().next().is_some_and(|c| c == '_' || c.is_alphabetic())
-            && part
-                .chars()
-                .all(|c| matches!(c, '_' | '-' | '.' | '\u{B7}') || c.is_alphanumeric())
-    };
-    let proper = match name.split_once(':') {
-        Some((prefix, local)) => part(prefix) && part(local),
-        None => part(name),
-    };
-    if proper {
-        Ok(())
-    } else {
-        Err(Stop::malformed(at, "a proper name", "another"))
-    }
-}
-
-fn split_name(name: &str) -> (Option<&str>, &str) {
-    match name.split_once(':') {
-        Some((prefix, local)) => (Some(prefix), local),
-        None => (None, name),
-    }
-}
-
-fn control_reference(c: char, at: usize) -> Stop {
-    Stop {
-        code: RefusalCode::EnvelopeControlCharacter,
-        at,
-        expected: "characters that XML allows".to_owned(),
-        found: format!("U+{:04X}", u32::from(c)),
-    }
-}
-
-/// The parser's words, without the text around: only names of elements are repeated.
-fn malformed(error: &Error, at: usize) -> Stop {
-    match error {
-        Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
-            let found = if check_name(found, at).is_ok() {
-                format!("</{found}>")
-            } else {
-                "another".to_owned()
-            };
-            Stop::malformed(at, format!("</{expected}>"), found)
-        }
-        Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => {
-            Stop::malformed(at, "no closing tag here", "one")
-        }
-        Error::IllFormed(IllFormedError::DoubleHyphenInComment) => {
-            Stop::malformed(at, "no -- inside a comment", "one")
-        }
-        Error::IllFormed(IllFormedError::UnclosedReference) => {
-            Stop::malformed(at, "& written as &amp;", "& alone")
-        }
-        Error::Syntax(syntax) => Stop::malformed(at, "well-formed XML", syntax.to_string()),
-        _ => Stop::malformed(at, "well-formed XML", "markup that is not"),
-    }
 }
 
 /// The parser counts in `u64`; it reads from a slice, so it fits.

@@ -7,6 +7,7 @@
 mod build;
 mod findings;
 mod prelude;
+mod rules;
 mod tree;
 
 pub(crate) use findings::{Findings, Spot, place};
