@@ -72,7 +72,6 @@ impl Delivery {
     }
 
     /// The message to work on, and the settlement to keep for afterwards.
-    #[must_use]
     pub fn into_parts(self) -> (Message, Settlement) {
         (self.message, self.settlement)
     }

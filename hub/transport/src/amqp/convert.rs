@@ -100,6 +100,12 @@ pub(super) fn from_amqp(amqp: &BasicProperties) -> Properties {
     }
 }
 
+/// What a reader gets of properties that were written: for the twin in memory. An error is in words.
+pub(crate) fn as_on_the_wire(properties: &Properties) -> Result<Properties, String> {
+    let written = to_amqp(properties).map_err(|error| error.to_string())?;
+    Ok(from_amqp(&written))
+}
+
 fn from_table(table: &FieldTable) -> BTreeMap<String, HeaderValue> {
     table
         .inner()

@@ -314,6 +314,8 @@ async fn watch_over(
             Some(Event::ConnectionUnblocked) => {
                 state.send_replace(LinkState::Up(Arc::clone(session)));
             }
+            // lapin reports the errors of channels here too; they are their users' matter.
+            Some(Event::Error(_)) if session.connection.status().connected() => {}
             Some(Event::Error(error)) => {
                 return match Fault::of(&error) {
                     Fault::Lost(cause) => BrokerError::Disconnected(cause),

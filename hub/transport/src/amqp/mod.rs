@@ -13,6 +13,7 @@ mod pending;
 mod publisher;
 
 pub(crate) use consumer::AmqpSettlement;
+pub(crate) use convert::as_on_the_wire;
 
 use std::sync::Arc;
 

@@ -413,3 +413,170 @@ fn speaks_of(reply: &str, sent: &Sent) -> bool {
     };
     reply.contains(&format!("'{exchange}'")) || reply.contains(&format!("{exchange} exchange"))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use lapin::ErrorKind;
+    use lapin::protocol::{AMQPError, AMQPSoftError};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::publish::Confirming;
+
+    /// Publishes whose answers the test gives, in the way lapin does.
+    struct Bench {
+        pending: Pending,
+        room: Arc<Semaphore>,
+    }
+
+    type Speak = oneshot::Sender<Result<Answer, Error>>;
+
+    impl Bench {
+        fn new() -> Self {
+            Self {
+                pending: Pending::new(Arc::default()),
+                room: Arc::new(Semaphore::new(16)),
+            }
+        }
+
+        fn publish(&mut self, exchange: &str, key: &str, body: &[u8]) -> (Speak, Confirming) {
+            let (speak, answer) = oneshot::channel::<Result<Answer, Error>>();
+            let (reply, confirming) = Confirming::channel();
+            let room = Arc::clone(&self.room).try_acquire_owned().unwrap();
+            let publishing: Publishing = Box::pin(async move { answer.await.unwrap() });
+            let deadline = Instant::now() + Duration::from_secs(1);
+            self.pending
+                .add(sent(exchange, key, body), publishing, reply, deadline, room);
+            (speak, confirming)
+        }
+    }
+
+    fn sent(exchange: &str, key: &str, body: &[u8]) -> Sent {
+        Sent {
+            exchange: exchange.into(),
+            routing_key: key.into(),
+            properties: BasicProperties::default(),
+            body: body.into(),
+        }
+    }
+
+    fn returned(key: &str, body: &[u8]) -> Option<Returned> {
+        Some(Returned {
+            exchange: "x".into(),
+            routing_key: key.into(),
+            properties: BasicProperties::default(),
+            body: body.to_vec(),
+        })
+    }
+
+    fn refusal(text: &str) -> Error {
+        ErrorKind::ProtocolError(AMQPError::new(AMQPSoftError::ACCESSREFUSED.into(), text.into())).into()
+    }
+
+    fn unroutable(key: &str) -> Result<Confirmed, PublishError> {
+        Err(PublishError::Unroutable {
+            exchange: "x".into(),
+            routing_key: key.into(),
+        })
+    }
+
+    fn say(speak: Speak, answer: Result<Answer, Error>) {
+        assert!(speak.send(answer).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_return_given_to_the_wrong_confirm_finds_its_message() {
+        let mut bench = Bench::new();
+        let (good, good_confirm) = bench.publish("x", "known", b"1");
+        let (bad, bad_confirm) = bench.publish("x", "unknown", b"2");
+        // lapin hands the return of the second to the first.
+        say(good, Ok(Answer::Ack(returned("unknown", b"2"))));
+        say(bad, Ok(Answer::Ack(None)));
+        while !bench.pending.is_empty() {
+            assert_eq!(bench.pending.collect(), Health::Well);
+        }
+        assert!(good_confirm.await.is_ok());
+        assert_eq!(bad_confirm.await, unroutable("unknown"));
+        assert_eq!(bench.room.available_permits(), 16);
+    }
+
+    #[tokio::test]
+    async fn equal_keys_are_told_apart_by_the_body() {
+        let mut bench = Bench::new();
+        let (first, first_confirm) = bench.publish("x", "k", b"1");
+        let (second, second_confirm) = bench.publish("x", "k", b"2");
+        say(first, Ok(Answer::Ack(returned("k", b"2"))));
+        say(second, Ok(Answer::Nack(None)));
+        while !bench.pending.is_empty() {
+            bench.pending.collect();
+        }
+        assert!(first_confirm.await.is_ok());
+        assert_eq!(second_confirm.await, unroutable("k"));
+    }
+
+    #[tokio::test]
+    async fn the_guilty_is_refused_and_the_innocent_may_try_again() {
+        let mut bench = Bench::new();
+        let (kept, kept_confirm) = bench.publish("truc.submit", "document", b"0");
+        let (innocent, innocent_confirm) = bench.publish("truc.submit", "document", b"1");
+        let (guilty, guilty_confirm) = bench.publish("truc.deliver", "vxp", b"2");
+        let text = "ACCESS_REFUSED - access to exchange 'truc.deliver' in vhost '/' refused for user 'vxp'";
+        say(kept, Ok(Answer::Ack(None)));
+        say(innocent, Err(refusal(text)));
+        say(guilty, Err(refusal(text)));
+        assert_eq!(bench.pending.collect(), Health::Ended);
+        assert!(kept_confirm.await.is_ok());
+        assert!(matches!(
+            innocent_confirm.await,
+            Err(PublishError::Disconnected(_))
+        ));
+        assert!(matches!(guilty_confirm.await, Err(PublishError::Refused { reply }) if reply == text));
+        assert!(bench.pending.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_reply_that_names_nobody_is_for_all() {
+        let mut bench = Bench::new();
+        let (one, one_confirm) = bench.publish("x", "k", b"1");
+        let (_silent, silent_confirm) = bench.publish("x", "k", b"2");
+        say(one, Err(refusal("ACCESS_REFUSED")));
+        assert_eq!(bench.pending.collect(), Health::Ended);
+        assert!(matches!(one_confirm.await, Err(PublishError::Refused { .. })));
+        assert!(matches!(silent_confirm.await, Err(PublishError::Refused { .. })));
+    }
+
+    #[tokio::test]
+    async fn who_waited_too_long_is_told_once_and_keeps_the_place_in_the_window() {
+        let mut bench = Bench::new();
+        let (speak, confirming) = bench.publish("x", "k", b"1");
+        let late = PublishError::TimedOut { after_ms: 1000 };
+        assert!(!bench.pending.expire(Instant::now(), &late));
+        let then = Instant::now() + Duration::from_secs(2);
+        assert!(bench.pending.expire(then, &late));
+        assert!(!bench.pending.expire(then, &late));
+        assert_eq!(confirming.await, Err(late));
+        assert_eq!(bench.room.available_permits(), 15);
+        say(speak, Ok(Answer::Ack(None)));
+        bench.pending.collect();
+        assert_eq!(bench.room.available_permits(), 16);
+    }
+
+    #[test]
+    fn replies_about_size_and_user() {
+        let reply = "PRECONDITION_FAILED - message size 20 is larger than configured max size 10";
+        assert_eq!(size_limit(reply), Some(10));
+        assert!(speaks_of(reply, &sent("x", "k", &[0; 20])));
+        assert!(!speaks_of(reply, &sent("x", "k", &[0; 10])));
+        let reply =
+            "PRECONDITION_FAILED - user_id property set to 'so-tnmt' but authenticated user was 'vxp'";
+        let mut forged = sent("x", "k", b"");
+        assert!(!speaks_of(reply, &forged));
+        forged.properties = BasicProperties::default().with_user_id("so-tnmt".into());
+        assert!(speaks_of(reply, &forged));
+        let reply = "ACCESS_REFUSED - write access to default exchange in vhost '/' refused";
+        assert!(speaks_of(reply, &sent("", "q", b"")));
+        assert!(!speaks_of(reply, &sent("truc.submit", "q", b"")));
+    }
+}

@@ -1,2 +1,12 @@
-//! The transport against a real RabbitMQ (a private node), and the same behaviour from the twin in memory.
-mod node;
+//! The transport against a real RabbitMQ (a private node from the system's package), and the same
+//! behaviour from the twin in memory.
+//!
+//! One node serves all tests that leave it standing, each in a virtual host of its own; the tests that
+//! stop, kill or starve a node share a second one, one after the other.
+
+mod faults;
+mod life;
+mod reach;
+mod strangers;
+mod suite;
+mod world;

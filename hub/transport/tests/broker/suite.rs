@@ -1,0 +1,451 @@
+//! What every broker does. Each behaviour runs against RabbitMQ and against the twin in memory.
+
+use std::collections::BTreeSet;
+
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use truc_model::wire::{Intake, inbox};
+use truc_transport::{
+    BrokerError, BrokerState, HeaderValue, OutMessage, Properties, PublishError, QueueType, SettleError,
+    Topology,
+};
+
+use crate::world::{
+    World, deliver, keep, message, name, ready, soon, submit, system_a, system_b, topology, until,
+};
+
+macro_rules! behaviours {
+    ($($behaviour:ident),* $(,)?) => {
+        mod rabbitmq {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    super::$behaviour(crate::world::World::amqp().await).await;
+                }
+            )*
+        }
+        mod memory {
+            $(
+                #[tokio::test]
+                async fn $behaviour() {
+                    super::$behaviour(crate::world::World::memory().await).await;
+                }
+            )*
+        }
+    };
+}
+
+behaviours!(
+    a_message_arrives_whole,
+    the_unroutable_are_told_from_the_kept,
+    what_was_dropped_comes_again,
+    what_was_requeued_comes_again,
+    a_settlement_outlives_its_consumer,
+    dead_letters_say_where_they_died,
+    prefetch_bounds_what_is_handed_out,
+    the_urgent_overtake_and_the_rest_keep_their_order,
+    two_consumers_share_the_work,
+    a_system_may_submit_and_read_its_inbox_and_nothing_else,
+    a_refusal_spares_the_innocent,
+    declaring_twice_is_harmless_and_otherwise_is_an_error,
+    what_does_not_exist_is_named,
+    too_large_is_not_sent,
+    closing_ends_everything,
+);
+
+async fn a_message_arrives_whole(world: World) {
+    let sent = OutMessage {
+        properties: Properties {
+            kind: Some("document".into()),
+            message_id: Some("01890a5d-ac96-774b-bcce-b302099a8057".into()),
+            correlation_id: Some("c-1".into()),
+            user_id: Some(system_a().to_string()),
+            content_type: Some("application/edxml+xml".into()),
+            timestamp: Some(Timestamp::from_second(1_763_900_000).unwrap()),
+            priority: Some(3),
+            app_id: Some("truc-folder/0.1".into()),
+            headers: Default::default(),
+        }
+        .with("truc-from", "000.00.35.H60")
+        .with("truc-size", 5)
+        .with("truc-to", vec!["Sở".to_owned(), "xã".to_owned()]),
+        ..submit("chào")
+    };
+    keep(&world.a, sent.clone()).await;
+    let mut consumer = world
+        .hub
+        .consume(Intake::Document.queue(), 10, "hub")
+        .await
+        .unwrap();
+    let delivery = soon("the document", consumer.next()).await.unwrap();
+    assert_eq!(delivery.body, &*sent.body);
+    assert_eq!(delivery.properties, sent.properties);
+    assert!(!delivery.redelivered);
+    assert_eq!(delivery.exchange, "truc.submit");
+    assert_eq!(delivery.routing_key, "document");
+    delivery.ack().await.unwrap();
+    // Acked: it is not there for the next consumer either.
+    drop(consumer);
+    until("the consumer is gone and nothing waits", async || {
+        let depth = world.hub.queue_depth(Intake::Document.queue()).await.unwrap();
+        depth.consumers == 0 && depth.ready == 0
+    })
+    .await;
+}
+
+async fn the_unroutable_are_told_from_the_kept(world: World) {
+    const MESSAGES: usize = 600;
+    let publisher = world.hub.publisher().await.unwrap();
+    let mut under_way = Vec::new();
+    for number in 0..MESSAGES {
+        let known = number % 3 != 0;
+        let id = number.to_string();
+        let message = if known {
+            deliver(&system_a(), &id)
+        } else {
+            message("truc.deliver", "nobody", &id)
+        };
+        under_way.push((known, id, publisher.publish(message).await.unwrap()));
+    }
+    let mut kept = BTreeSet::new();
+    for (known, id, confirming) in under_way {
+        match soon("a confirm", confirming).await {
+            Ok(_) => {
+                assert!(known, "{id} was confirmed and went nowhere");
+                kept.insert(id);
+            }
+            Err(error) => {
+                let unroutable = PublishError::Unroutable {
+                    exchange: "truc.deliver".into(),
+                    routing_key: "nobody".into(),
+                };
+                assert_eq!((known, error), (false, unroutable), "{id}");
+            }
+        }
+    }
+    let mut consumer = world.a.consume(&inbox(&system_a()), 100, "a").await.unwrap();
+    let mut arrived = BTreeSet::new();
+    while arrived.len() < kept.len() {
+        let delivery = soon("a kept message", consumer.next()).await.unwrap();
+        assert!(arrived.insert(name(&delivery.body)));
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(arrived, kept);
+    assert_eq!(ready(&world.hub, &inbox(&system_a())).await, 0);
+}
+
+async fn what_was_dropped_comes_again(world: World) {
+    keep(&world.hub, deliver(&system_a(), "m")).await;
+    let queue = inbox(&system_a());
+    let mut first = world.a.consume(&queue, 10, "first").await.unwrap();
+    let delivery = soon("the message", first.next()).await.unwrap();
+    assert!(!delivery.redelivered);
+    drop(delivery);
+    // Forgotten, but its consumer lives: the broker keeps it for that one.
+    assert_eq!(ready(&world.hub, &queue).await, 0);
+    drop(first);
+    let mut second = world.a.consume(&queue, 10, "second").await.unwrap();
+    let delivery = soon("the message again", second.next()).await.unwrap();
+    assert!(delivery.redelivered);
+    assert_eq!(delivery.body, b"m");
+    delivery.ack().await.unwrap();
+}
+
+async fn what_was_requeued_comes_again(world: World) {
+    keep(&world.hub, deliver(&system_a(), "m")).await;
+    let mut consumer = world.a.consume(&inbox(&system_a()), 10, "a").await.unwrap();
+    let delivery = soon("the message", consumer.next()).await.unwrap();
+    delivery.requeue().await.unwrap();
+    let delivery = soon("the message again", consumer.next()).await.unwrap();
+    assert!(delivery.redelivered);
+    delivery.ack().await.unwrap();
+}
+
+async fn a_settlement_outlives_its_consumer(world: World) {
+    let queue = inbox(&system_a());
+    for id in ["one", "two"] {
+        keep(&world.hub, deliver(&system_a(), id)).await;
+    }
+    let mut consumer = world.a.consume(&queue, 10, "a").await.unwrap();
+    let one = soon("one", consumer.next()).await.unwrap();
+    let two = soon("two", consumer.next()).await.unwrap();
+    drop(consumer);
+    one.ack().await.unwrap();
+    drop(two);
+    until("the forgotten one is back", async || {
+        ready(&world.hub, &queue).await == 1
+    })
+    .await;
+    let mut consumer = world.a.consume(&queue, 10, "a").await.unwrap();
+    let again = soon("two again", consumer.next()).await.unwrap();
+    assert_eq!((name(&again.body).as_str(), again.redelivered), ("two", true));
+    again.ack().await.unwrap();
+}
+
+async fn dead_letters_say_where_they_died(world: World) {
+    keep(&world.a, submit("poison")).await;
+    let mut consumer = world
+        .hub
+        .consume(Intake::Document.queue(), 10, "hub")
+        .await
+        .unwrap();
+    let delivery = soon("the message", consumer.next()).await.unwrap();
+    delivery.dead_letter().await.unwrap();
+    let mut dead = world.hub.consume("truc.dead.letters", 10, "dead").await.unwrap();
+    let delivery = soon("the dead letter", dead.next()).await.unwrap();
+    assert_eq!(delivery.body, b"poison");
+    assert_eq!(delivery.exchange, "truc.dead");
+    assert_eq!(delivery.routing_key, "document");
+    let properties = &delivery.properties;
+    assert_eq!(
+        properties.text("x-first-death-queue"),
+        Some("truc.submit.document")
+    );
+    assert_eq!(properties.text("x-first-death-exchange"), Some("truc.submit"));
+    assert_eq!(properties.text("x-first-death-reason"), Some("rejected"));
+    // A list of tables: read without complaint, and without its tables.
+    assert_eq!(
+        properties.headers.get("x-death"),
+        Some(&HeaderValue::List(Vec::new()))
+    );
+    delivery.ack().await.unwrap();
+    assert_eq!(ready(&world.hub, Intake::Document.queue()).await, 0);
+}
+
+async fn prefetch_bounds_what_is_handed_out(world: World) {
+    let queue = inbox(&system_a());
+    for number in 0..10 {
+        keep(&world.hub, deliver(&system_a(), &number.to_string())).await;
+    }
+    let mut consumer = world.a.consume(&queue, 3, "a").await.unwrap();
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        held.push(soon("one of three", consumer.next()).await.unwrap());
+    }
+    assert_eq!(ready(&world.hub, &queue).await, 7);
+    assert!(consumer.next().now_or_never().is_none());
+    held.remove(0).ack().await.unwrap();
+    held.push(soon("the fourth", consumer.next()).await.unwrap());
+    assert_eq!(ready(&world.hub, &queue).await, 6);
+    assert!(consumer.next().now_or_never().is_none());
+    let bodies: Vec<_> = held.iter().map(|delivery| name(&delivery.body)).collect();
+    assert_eq!(bodies, ["1", "2", "3"]);
+}
+
+async fn the_urgent_overtake_and_the_rest_keep_their_order(world: World) {
+    let queue = inbox(&system_a());
+    for (id, priority) in [
+        ("a", None),
+        ("b", Some(0)),
+        ("hoa-toc", Some(5)),
+        ("khan", Some(3)),
+        ("c", None),
+        // Above the highest: counts as the highest.
+        ("hoa-toc-2", Some(9)),
+    ] {
+        let mut message = deliver(&system_a(), id);
+        message.properties.priority = priority;
+        keep(&world.hub, message).await;
+    }
+    let mut consumer = world.a.consume(&queue, 1, "a").await.unwrap();
+    let mut order = Vec::new();
+    for _ in 0..6 {
+        let delivery = soon("a message", consumer.next()).await.unwrap();
+        order.push(name(&delivery.body));
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(order, ["hoa-toc", "hoa-toc-2", "khan", "a", "b", "c"]);
+}
+
+async fn two_consumers_share_the_work(world: World) {
+    let queue = Intake::Document.queue();
+    let mut one = world.hub.consume(queue, 1, "one").await.unwrap();
+    let mut two = world.hub.consume(queue, 1, "two").await.unwrap();
+    for number in 0..20 {
+        keep(&world.a, submit(&number.to_string())).await;
+    }
+    let mut seen = BTreeSet::new();
+    let (mut by_one, mut by_two) = (0, 0);
+    while seen.len() < 20 {
+        let (delivery, count) = soon("a message", async {
+            tokio::select! {
+                delivery = one.next() => (delivery.unwrap(), &mut by_one),
+                delivery = two.next() => (delivery.unwrap(), &mut by_two),
+            }
+        })
+        .await;
+        *count += 1;
+        assert!(seen.insert(name(&delivery.body)), "handed out twice");
+        delivery.ack().await.unwrap();
+    }
+    assert_eq!(by_one + by_two, 20);
+    assert!(by_one > 0 && by_two > 0, "{by_one} and {by_two}");
+}
+
+async fn a_system_may_submit_and_read_its_inbox_and_nothing_else(world: World) {
+    // Reading.
+    for queue in [
+        inbox(&system_b()),
+        Intake::Document.queue().to_owned(),
+        "truc.dead.letters".to_owned(),
+    ] {
+        let refused = world.a.consume(&queue, 1, "a").await.err();
+        assert!(
+            matches!(&refused, Some(BrokerError::Refused { reply }) if reply.contains("ACCESS_REFUSED")),
+            "{queue}: {refused:?}"
+        );
+    }
+    assert!(world.a.consume(&inbox(&system_a()), 1, "a").await.is_ok());
+    assert!(world.b.consume(&inbox(&system_b()), 1, "b").await.is_ok());
+
+    // Declaring: nothing new, and nothing that is there already either.
+    let more = Topology::hub(QueueType::Classic, [system_a()]);
+    assert!(matches!(
+        world.a.declare(&more).await,
+        Err(BrokerError::Refused { .. })
+    ));
+
+    // Writing: not into an inbox by the hub's exchange, nor around it by the default exchange.
+    let publisher = world.a.publisher().await.unwrap();
+    let forged = OutMessage {
+        properties: Properties {
+            user_id: Some(system_b().to_string()),
+            ..Properties::default()
+        },
+        ..submit("forged")
+    };
+    for (what, message) in [
+        ("deliver", deliver(&system_b(), "x")),
+        ("default", message("", &inbox(&system_b()), "x")),
+        ("dead", message("truc.dead", "", "x")),
+        ("forged user_id", forged),
+        ("unknown exchange", message("nowhere", "", "x")),
+    ] {
+        let confirming = publisher.publish(message).await.unwrap();
+        let refused = soon("the refusal", confirming).await;
+        assert!(
+            matches!(&refused, Err(error @ PublishError::Refused { .. }) if !error.is_retryable()),
+            "{what}: {refused:?}"
+        );
+        // And the channel is open again for what is allowed.
+        let confirming = publisher.publish(submit("allowed")).await.unwrap();
+        assert!(soon("the confirm", confirming).await.is_ok(), "after {what}");
+    }
+    let queues = [
+        inbox(&system_a()),
+        inbox(&system_b()),
+        "truc.dead.letters".to_owned(),
+    ];
+    for queue in queues {
+        assert_eq!(ready(&world.hub, &queue).await, 0, "{queue}");
+    }
+    assert_eq!(ready(&world.hub, Intake::Document.queue()).await, 5);
+}
+
+async fn a_refusal_spares_the_innocent(world: World) {
+    let publisher = world.a.publisher().await.unwrap();
+    let mut under_way = Vec::new();
+    for number in 0..100 {
+        let message = if number == 50 {
+            deliver(&system_b(), "guilty")
+        } else {
+            submit(&number.to_string())
+        };
+        under_way.push((number, publisher.publish(message).await.unwrap()));
+    }
+    let mut kept = 0;
+    for (number, confirming) in under_way {
+        match soon("an outcome", confirming).await {
+            Ok(_) => {
+                assert_ne!(number, 50);
+                kept += 1;
+            }
+            Err(PublishError::Refused { .. }) => assert_eq!(number, 50),
+            // The channel was closed under it: try again.
+            Err(PublishError::Disconnected(_)) => assert_ne!(number, 50),
+            Err(other) => panic!("{number}: {other:?}"),
+        }
+    }
+    // More may be in the queue than were confirmed (a closed channel swallows confirms), never less.
+    assert!(ready(&world.hub, Intake::Document.queue()).await >= kept);
+}
+
+async fn declaring_twice_is_harmless_and_otherwise_is_an_error(world: World) {
+    keep(&world.hub, deliver(&system_a(), "kept")).await;
+    world.hub.declare(&topology()).await.unwrap();
+    assert_eq!(ready(&world.hub, &inbox(&system_a())).await, 1);
+    let other = Topology::hub(QueueType::Quorum, [system_a()]);
+    let error = world.hub.declare(&other).await.unwrap_err();
+    assert!(matches!(&error, BrokerError::Mismatch { .. }), "{error:?}");
+    let text = error.to_string();
+    for part in ["truc.dead.letters", "x-queue-type", "rabbitmqctl delete_queue"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+async fn what_does_not_exist_is_named(world: World) {
+    let missing = BrokerError::NotFound {
+        name: "truc.inbox.nobody".into(),
+    };
+    let consumed = world.hub.consume("truc.inbox.nobody", 1, "x").await;
+    assert_eq!(consumed.err(), Some(missing.clone()));
+    assert_eq!(world.hub.queue_depth("truc.inbox.nobody").await, Err(missing));
+}
+
+async fn too_large_is_not_sent(world: World) {
+    let limit = 16 * 1024 * 1024;
+    let publisher = world.a.publisher().await.unwrap();
+    let mut largest = submit("x");
+    largest.body = vec![7; limit].into();
+    let confirming = publisher.publish(largest.clone()).await.unwrap();
+    assert!(soon("the confirm", confirming).await.is_ok());
+    largest.body = vec![7; limit + 1].into();
+    assert_eq!(
+        publisher.publish(largest).await.err(),
+        Some(PublishError::TooLarge {
+            size: limit + 1,
+            limit
+        })
+    );
+    let mut unfit = submit("x");
+    unfit.properties.message_id = Some("x".repeat(256));
+    let outcome = match publisher.publish(unfit).await {
+        Ok(confirming) => confirming.await.err(),
+        Err(error) => Some(error),
+    };
+    assert!(
+        matches!(outcome, Some(PublishError::Refused { .. })),
+        "{outcome:?}"
+    );
+}
+
+async fn closing_ends_everything(world: World) {
+    let queue = inbox(&system_a());
+    keep(&world.hub, deliver(&system_a(), "m")).await;
+    let mut consumer = world.a.consume(&queue, 1, "a").await.unwrap();
+    let publisher = world.a.publisher().await.unwrap();
+    let delivery = soon("the message", consumer.next()).await.unwrap();
+    let mut state = world.a.state();
+    let up = state.wait_for(|state| *state == BrokerState::Up);
+    assert!(soon("the state", up).await.is_ok());
+    world.a.close().await;
+    world.a.close().await;
+    let closed = state.wait_for(|state| *state == BrokerState::Closed);
+    assert!(soon("the state", closed).await.is_ok());
+    assert!(soon("the end", consumer.next()).await.is_none());
+    assert_eq!(delivery.ack().await, Err(SettleError::Stale));
+    assert!(matches!(
+        publisher.publish(submit("late")).await,
+        Err(PublishError::Disconnected(_))
+    ));
+    assert!(matches!(world.a.publisher().await, Err(BrokerError::Closed)));
+    assert!(matches!(
+        world.a.consume(&queue, 1, "a").await,
+        Err(BrokerError::Closed)
+    ));
+    // What was not settled is back.
+    until("the message is back", async || {
+        ready(&world.hub, &queue).await == 1
+    })
+    .await;
+}
