@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use truc_model::AgencyCode;
 
-pub use read::{ConfigError, Loaded, load};
+pub use read::{ConfigError, Loaded, lay_over, load};
 
 /// The default file.
 pub const DEFAULT: &str = include_str!("../../../../config/truc.toml");
@@ -45,8 +45,6 @@ pub struct Hub {
     pub code: AgencyCode,
     /// Owner of its leases.
     pub name: String,
-    /// Level-1 groups of the province itself.
-    pub home_prefixes: Vec<String>,
 }
 
 /// RabbitMQ.

@@ -80,7 +80,8 @@ fn parse(text: &str, path: &Path) -> Result<toml::Table, ConfigError> {
     })
 }
 
-fn lay_over(base: &mut toml::Table, over: toml::Table) {
+/// Lays one table over another: what `over` says wins, key by key.
+pub fn lay_over(base: &mut toml::Table, over: toml::Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
             (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),

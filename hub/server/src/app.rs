@@ -1,0 +1,354 @@
+//! Puts the parts together: ledger, broker, rules, flow. What `truc serve` runs, and what tests run
+//! inside their own process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use truc_directory::Directory;
+use truc_envelope::seal::{AbsentUsage, EkuPolicy, Trust, TrustError};
+use truc_ledger::{HubId, Ledger, LedgerError, Note};
+use truc_ledger_sqlite::SqliteStore;
+use truc_model::wire::Intake;
+use truc_model::{Clock, Random, SystemId};
+use truc_transport::{AmqpBroker, Broker, BrokerConfig, BrokerError, Topology, Url};
+
+use crate::config::{self, Config};
+use crate::flow::deliver::{DeliverError, Deliverer};
+use crate::flow::ingest::Intakes;
+use crate::flow::rules::Rules;
+use crate::telemetry::{Event, emit};
+
+/// Why the hub cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The ledger.
+    #[error("the ledger cannot be used")]
+    Ledger(#[from] LedgerError),
+    /// The broker.
+    #[error("the broker cannot be used")]
+    Broker(#[from] BrokerError),
+    /// Delivering ended.
+    #[error("delivering ended")]
+    Deliver(#[from] DeliverError),
+    /// A file of trust anchors or revocation lists.
+    #[error("cannot read {path}")]
+    TrustFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The anchors or revocation lists do not read.
+    #[error("the trust anchors or revocation lists cannot be used")]
+    Trust(#[from] TrustError),
+    /// The stored directory does not read.
+    #[error("the directory in the ledger cannot be read: {0}")]
+    Directory(String),
+    /// The broker's address does not read.
+    #[error("broker.url cannot be used")]
+    Url(#[from] truc_transport::UrlError),
+    /// No password for the broker.
+    #[error(
+        "no password for the broker: set broker.password_file in the configuration, or TRUC_BROKER_PASSWORD"
+    )]
+    NoPassword,
+    /// A part of the hub ended although nobody stopped it.
+    #[error("a part of the hub ended by itself")]
+    PartEnded,
+    /// A task of the hub panicked.
+    #[error("a task of the hub failed")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+/// Opens the ledger's store, without starting its writer.
+///
+/// # Errors
+/// [`AppError::Ledger`] when the file cannot be opened or its schema is another version's.
+pub async fn open_store(config: &Config) -> Result<SqliteStore, AppError> {
+    match config.ledger.kind {
+        config::LedgerKind::Sqlite => Ok(SqliteStore::open(&config.ledger.path).await.map_err(LedgerError::from)?),
+    }
+}
+
+/// Starts the ledger with its one writer.
+///
+/// # Errors
+/// As [`open_store`].
+pub async fn open_ledger(
+    config: &Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<Ledger, AppError> {
+    let store = open_store(config).await?;
+    let settings = truc_ledger::Settings {
+        batch_max: config.ledger.batch_max,
+        queue_max: config.ledger.queue_max,
+        ..truc_ledger::Settings::default()
+    };
+    Ok(Ledger::start(Arc::new(store), clock, random, settings))
+}
+
+/// The directory in force: the latest version the ledger holds, or an empty one.
+///
+/// # Errors
+/// [`AppError::Directory`] when what is stored does not read.
+pub async fn directory(ledger: &Ledger) -> Result<Directory, AppError> {
+    match ledger.latest_directory().await? {
+        Some((_, json)) => Directory::from_json(&json).map_err(|error| AppError::Directory(error.to_string())),
+        None => Ok(Directory::empty()),
+    }
+}
+
+/// Reads anchors and revocation lists.
+///
+/// # Errors
+/// [`AppError`] naming the file that is missing or does not read.
+pub fn trust(config: &Config) -> Result<Trust, AppError> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|source| AppError::TrustFile { path: path.clone(), source })
+    };
+    let anchors = config.seal.anchors.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let crls = config.seal.crls.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let policy = match config.seal.key_usage {
+        config::KeyUsage::AnySigning => EkuPolicy::default(),
+        config::KeyUsage::Required => EkuPolicy::new(EkuPolicy::default().accepted(), AbsentUsage::Refused)?,
+    };
+    Ok(Trust::new(&anchors)?.with_crls(&crls)?.with_eku_policy(policy))
+}
+
+/// The broker's password: from its file, else from the environment.
+///
+/// # Errors
+/// [`AppError::NoPassword`] when there is none.
+pub fn broker_password(config: &Config) -> Result<String, AppError> {
+    let file = &config.broker.password_file;
+    let password = if file.as_os_str().is_empty() {
+        std::env::var("TRUC_BROKER_PASSWORD").map_err(|_| AppError::NoPassword)?
+    } else {
+        std::fs::read_to_string(file).map_err(|_| AppError::NoPassword)?
+    };
+    let password = password.trim_end_matches(['\r', '\n']).to_owned();
+    if password.is_empty() { Err(AppError::NoPassword) } else { Ok(password) }
+}
+
+/// How the hub reaches the broker.
+///
+/// # Errors
+/// [`AppError::NoPassword`], or a URL that does not read.
+pub fn broker_config(config: &Config, purpose: &str) -> Result<BrokerConfig, AppError> {
+    let settings = &config.broker;
+    let url: Url = with_password(&settings.url, &broker_password(config)?).parse()?;
+    let mut broker = BrokerConfig::new(url, format!("truc {} {purpose}", config.hub.name));
+    broker.connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
+    broker.operation_timeout = Duration::from_millis(settings.operation_timeout_ms);
+    broker.confirm_timeout = Duration::from_millis(settings.confirm_timeout_ms);
+    broker.publish_window = settings.publish_window;
+    broker.max_body_bytes = config.intake.max_body_bytes;
+    Ok(broker)
+}
+
+/// The address with the password in it, every byte that could end it percent-encoded (RFC 3986 §2.1).
+fn with_password(url: &str, password: &str) -> String {
+    let encoded: String = password
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            byte => format!("%{byte:02X}"),
+        })
+        .collect();
+    url.replacen('@', &format!(":{encoded}@"), 1)
+}
+
+/// The broker objects of a hub that serves `systems`.
+#[must_use]
+pub fn topology(config: &Config, systems: Vec<SystemId>) -> Topology {
+    let queue_type = match config.broker.queue_type {
+        config::QueueType::Classic => truc_transport::QueueType::Classic,
+        config::QueueType::Quorum => truc_transport::QueueType::Quorum,
+    };
+    Topology::hub(queue_type, systems)
+}
+
+/// A hub ready to run.
+pub struct App {
+    config: Config,
+    broker: Arc<dyn Broker>,
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+}
+
+impl App {
+    /// Connects to the broker and opens the ledger, as the configuration says.
+    ///
+    /// # Errors
+    /// [`AppError`], naming what is missing.
+    pub async fn connect(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, AppError> {
+        let ledger = open_ledger(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
+        let broker = AmqpBroker::connect(broker_config(&config, "hub")?).await?;
+        Ok(Self::new(config, broker, ledger, clock))
+    }
+
+    /// A hub on parts one already has.
+    #[must_use]
+    pub fn new(config: Config, broker: Arc<dyn Broker>, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
+        Self { config, broker, ledger, clock }
+    }
+
+    /// Runs until `stop` says so: then nothing new is taken in, what is in hand is finished, and the
+    /// connections are closed.
+    ///
+    /// # Errors
+    /// [`AppError`] when a part cannot go on.
+    pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), AppError> {
+        let Self { config, broker, ledger, clock } = self;
+        let directory = Arc::new(directory(&ledger).await?);
+        let systems: Vec<SystemId> = directory.systems().map(|system| system.id.clone()).collect();
+        broker.declare(&topology(&config, systems.clone())).await?;
+        let hub = HubId::new(&config.hub.name);
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        ledger.note(Note::HubStarted { hub: hub.clone(), version }).await?;
+        emit(Event::Started {
+            hub: &config.hub.name,
+            systems: systems.len(),
+            directory: directory.version(),
+        });
+
+        let trust = Arc::new(trust(&config)?);
+        let rules = Arc::new(Rules::new(&config, directory, trust, clock.today()));
+        let (rules_in, rules_out) = watch::channel(rules);
+        let workers = match config.intake.verify_workers {
+            0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+            workers => workers,
+        };
+        let intakes = Intakes {
+            broker: Arc::clone(&broker),
+            ledger: ledger.clone(),
+            rules: rules_out,
+            clock: Arc::clone(&clock),
+            workers: Arc::new(Semaphore::new(workers)),
+        };
+
+        let mut parts: JoinSet<Result<(), AppError>> = JoinSet::new();
+        for (intake, prefetch) in [
+            (Intake::Document, config.broker.prefetch_document),
+            (Intake::Status, config.broker.prefetch_status),
+            (Intake::Taken, config.broker.prefetch_taken),
+        ] {
+            let (intakes, stop) = (intakes.clone(), stop.clone());
+            parts.spawn(async move { Ok(intakes.run(intake, prefetch, stop).await?) });
+        }
+        let deliverer = Deliverer {
+            broker: Arc::clone(&broker),
+            ledger: ledger.clone(),
+            clock: Arc::clone(&clock),
+            settings: config.delivery.clone(),
+            owner: hub.clone(),
+            hub_code: config.hub.code.clone(),
+        };
+        let deliver_stop = stop.clone();
+        parts.spawn(async move { Ok(deliverer.run(deliver_stop).await?) });
+        let keeper = Keeper {
+            config: config.clone(),
+            broker: Arc::clone(&broker),
+            ledger: ledger.clone(),
+            clock: Arc::clone(&clock),
+            rules: rules_in,
+        };
+        parts.spawn(keeper.run(stop.clone()));
+
+        // A part that ends before it is told to ends the hub: half a hub would look healthy.
+        let mut result = Ok(());
+        while let Some(ended) = parts.join_next().await {
+            match ended {
+                Ok(Ok(())) if *stop.borrow() => {}
+                Ok(Ok(())) => {
+                    result = Err(AppError::PartEnded);
+                    break;
+                }
+                Ok(Err(error)) => {
+                    result = Err(error);
+                    break;
+                }
+                Err(panicked) => {
+                    result = Err(panicked.into());
+                    break;
+                }
+            }
+        }
+        emit(Event::Stopping { hub: &config.hub.name });
+        parts.shutdown().await;
+        if result.is_ok() {
+            ledger.note(Note::HubStopped { hub }).await?;
+        }
+        broker.close().await;
+        result
+    }
+}
+
+/// Comes back when the hub is told to stop, or when nobody is left who could tell it.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    // The guard that wait_for gives must not live across an await of its caller.
+    let _ = stop.wait_for(|stop| *stop).await.map(|_| ());
+}
+
+/// Keeps the rules up to date, tells of broker states, and of deliveries nobody takes.
+struct Keeper {
+    config: Config,
+    broker: Arc<dyn Broker>,
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+    rules: watch::Sender<Arc<Rules>>,
+}
+
+impl Keeper {
+    async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
+        let mut broker_state = self.broker.state();
+        let refresh = Duration::from_millis(self.config.directory.refresh_ms);
+        loop {
+            tokio::select! {
+                biased;
+                () = stopped(&mut stop) => return Ok(()),
+                Ok(()) = broker_state.changed() => emit(Event::Broker { state: &broker_state.borrow_and_update() }),
+                () = tokio::time::sleep(refresh) => {
+                    if let Err(error) = self.renew().await {
+                        emit(Event::RulesKept { reason: &crate::telemetry::chain(&error) });
+                    }
+                    self.tell_of_untaken().await;
+                }
+            }
+        }
+    }
+
+    /// Puts a new version of the directory, a new day, or renewed trust files in force.
+    async fn renew(&self) -> Result<(), AppError> {
+        let today = self.clock.today();
+        let (version, day) = {
+            let rules = self.rules.borrow();
+            (rules.directory.version(), rules.today)
+        };
+        let directory = Arc::new(directory(&self.ledger).await?);
+        if directory.version() == version && day == today {
+            return Ok(());
+        }
+        let systems = directory.systems().map(|system| system.id.clone()).collect();
+        self.broker.declare(&topology(&self.config, systems)).await?;
+        let trust = Arc::new(trust(&self.config)?);
+        let version = directory.version();
+        self.rules.send_replace(Arc::new(Rules::new(&self.config, directory, trust, today)));
+        emit(Event::Directory { version });
+        Ok(())
+    }
+
+    async fn tell_of_untaken(&self) {
+        let older_than = Duration::from_secs(self.config.delivery.not_taken_after_h.saturating_mul(3600));
+        match self.ledger.not_taken_alerts(older_than).await {
+            Ok(late) if late.is_empty() => {}
+            Ok(late) => emit(Event::NotTaken { deliveries: late.len() }),
+            Err(error) => emit(Event::LedgerUnavailable { error: &error }),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! `truc document …`: documents and where they are.
+
+mod list;
+mod resend;
+mod show;
+mod tell;
+mod trace;
+
+use clap::Subcommand;
+use serde_json::json;
+use truc_ledger::DocumentView;
+
+use super::Context;
+use super::answer::{Answer, Exit, Trouble};
+use super::words::Opened;
+
+/// `truc document …`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List documents, newest first
+    #[command(
+        after_help = "Examples:\n  truc document list\n  truc document list --agency 000.20.30.H60 --since 01/11/2026\n  truc document list --system xa-tuyen-quang --state forwarded\n  truc document list --number 1234\n\nStates: scheduled, forwarded, taken, refused, withdrawn, undeliverable, parked."
+    )]
+    List(list::Options),
+    /// Show one document: facts, recipients, attachments, statuses
+    #[command(
+        after_help = "Examples:\n  truc document show 1234/UBND-VP\n  truc document show 01890a5d-ac96-774b-bcce-b302099a8057\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation."
+    )]
+    Show(Which),
+    /// Tell the way of one document, event by event, and where it stands for each recipient
+    #[command(
+        after_help = "Examples:\n  truc document trace 1234/UBND-VP\n  truc document trace 000.00.00.H60,2026/11/23,1234/UBND-VP\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation."
+    )]
+    Trace(Which),
+    /// Send untaken deliveries of a document again, under the same delivery ids
+    #[command(
+        after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --to 000.20.30.H60 --reason 'khôi phục từ sao lưu'\n\nAn adapter that has a delivery already recognises it by its id. The reason is kept in the ledger: no personal data."
+    )]
+    Resend(resend::Options),
+}
+
+/// Names a document.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Which {
+    /// The hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation
+    #[arg(value_name = "ID")]
+    pub id: String,
+}
+
+/// Does what the command says.
+///
+/// # Errors
+/// [`Trouble`] when the ledger cannot be read, or the order cannot be carried out.
+pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer, Trouble> {
+    let opened = Opened::open(context).await?;
+    match command {
+        Command::List(options) => list::list(&opened, &options).await,
+        Command::Show(which) => match find(&opened, &which.id).await? {
+            Found::One(view) => show::show(&opened, &view),
+            Found::Other(answer) => Ok(answer),
+        },
+        Command::Trace(which) => match find(&opened, &which.id).await? {
+            Found::One(view) => trace::trace(&opened, &view, context.clock.now()),
+            Found::Other(answer) => Ok(answer),
+        },
+        Command::Resend(options) => match find(&opened, &options.which.id).await? {
+            Found::One(view) => resend::resend(&opened, &view, &options).await,
+            Found::Other(answer) => Ok(answer),
+        },
+    }
+}
+
+/// What an id names.
+enum Found {
+    /// One document.
+    One(Box<DocumentView>),
+    /// None, or several: the answer to give.
+    Other(Answer),
+}
+
+async fn find(opened: &Opened, id: &str) -> Result<Found, Trouble> {
+    let uids = opened.ledger.find(id).await?;
+    if let [uid] = uids.as_slice()
+        && let Some(view) = opened.ledger.document(*uid).await?
+    {
+        return Ok(Found::One(Box::new(view)));
+    }
+    let mut views = Vec::with_capacity(uids.len());
+    for uid in &uids {
+        views.extend(opened.ledger.document(*uid).await?);
+    }
+    let text = if views.is_empty() {
+        format!(
+            "Không tìm thấy văn bản nào theo «{}».\n→ Tìm theo số hoặc đơn vị: truc document list --number … --agency …",
+            super::show::one_line(id)
+        )
+    } else {
+        format!(
+            "Có {} văn bản khớp với «{}»:\n\n{}\n\n→ Gọi lại với mã trục (cột đầu) của văn bản cần xem.",
+            views.len(),
+            super::show::one_line(id),
+            list::table_of(opened, &views)
+        )
+    };
+    let matches: Vec<String> = uids.iter().map(ToString::to_string).collect();
+    Ok(Found::Other(Answer::ending(
+        Exit::Finding,
+        text,
+        &json!({ "found": null, "matches": matches }),
+    )?))
+}

@@ -1,0 +1,231 @@
+//! `truc document show`: everything about one document, on one page.
+
+use serde_json::{Value, json};
+use truc_ledger::DocumentView;
+use truc_ledger::rows::{OutboxPlace, OutboxRow, RecipientRow};
+use truc_model::{ChangeState, TransportState};
+
+use super::super::answer::{Answer, Trouble};
+use super::super::show::{Facts, NONE, Table, day, moment, number, or_none, size};
+use super::super::words::{self, Opened};
+
+/// Shows a document.
+///
+/// # Errors
+/// [`Trouble`] when the answer cannot be written.
+pub(super) fn show(opened: &Opened, view: &DocumentView) -> Result<Answer, Trouble> {
+    let document = &view.document;
+    let mut parts = vec![
+        facts(opened, view),
+        format!("NƠI NHẬN\n{}", recipients(opened, view)),
+    ];
+    if !document.facts.attachments.is_empty() {
+        let mut table = Table::new(&["Tệp đính kèm", ">Dung lượng", "Dạng", "SHA-256"]);
+        for file in &document.facts.attachments {
+            let name = if file.name.is_empty() {
+                "(ẩn)"
+            } else {
+                &file.name
+            };
+            table.row([
+                name.to_owned(),
+                size(file.length),
+                or_none(file.sniffed.as_deref()),
+                file.sha256.to_string(),
+            ]);
+        }
+        parts.push(format!("TỆP ĐÍNH KÈM\n{}", table.text()));
+    }
+    if !view.statuses.is_empty() {
+        let mut table = Table::new(&["Thời điểm", "Trạng thái", "Đơn vị báo", "Kết quả", ">Sự kiện"]);
+        for status in &view.statuses {
+            table.row([
+                moment(status.accepted_at),
+                format!("{} {}", status.code, status.code.label_vi()),
+                opened.name(&status.reporter),
+                super::tell::effect(&status.effect).to_owned(),
+                number(status.event),
+            ]);
+        }
+        parts.push(format!("TRẠNG THÁI XỬ LÝ\n{}", table.text()));
+    }
+    if !document.warnings.is_empty() {
+        let mut table = Table::new(&["Cảnh báo", "Vị trí", "Nội dung"]);
+        for warning in &document.warnings {
+            table.row([
+                warning.code.as_str().to_owned(),
+                warning.place.to_string(),
+                warning.message.vi.clone(),
+            ]);
+        }
+        parts.push(format!("CẢNH BÁO KHI ĐỌC GÓI TIN\n{}", table.text()));
+    }
+    Answer::fine(parts.join("\n\n"), &json_of(view))
+}
+
+/// The head of the page.
+pub(super) fn facts(opened: &Opened, view: &DocumentView) -> String {
+    let document = &view.document;
+    let of = &document.facts;
+    let mut facts = Facts::default();
+    facts.add("Số, ký hiệu", or_none(document.number_key()));
+    facts.add("Trích yếu", of.subject.as_deref().unwrap_or("(không hiển thị)"));
+    facts.maybe("Loại văn bản", of.type_name.as_deref());
+    facts.maybe("Ngày ban hành", of.issued_on.map(day));
+    facts.add("Đơn vị gửi", opened.name(&document.identity.sender));
+    facts.add("Độ khẩn", of.urgency.label_vi());
+    facts.add("Nghiệp vụ", of.operation.label_vi());
+    facts.maybe("Liên quan tới", of.refers_to.as_deref());
+    facts.add("Mã trục", document.uid.to_string());
+    facts.add("DocumentId", document.identity.document_id.as_str());
+    facts.add(
+        "Hệ thống gửi",
+        format!("{} (message_id {})", document.key.system, document.key.message_id),
+    );
+    facts.add(
+        "Tiếp nhận",
+        format!(
+            "{} (sự kiện {})",
+            moment(document.accepted_at),
+            number(document.event)
+        ),
+    );
+    facts.add(
+        "Dung lượng",
+        format!("{}, SHA-256 {}", size(document.size), document.sha256),
+    );
+    facts.add("Chữ ký", words::verdict(&document.verdict));
+    if document.held {
+        facts.add("Tạm giữ", "cả văn bản chờ cán bộ vận hành xem xét (parked)");
+    }
+    facts.text()
+}
+
+fn recipients(opened: &Opened, view: &DocumentView) -> String {
+    let mut table = Table::new(&[
+        "Đơn vị nhận",
+        "Mã ghi trong gói",
+        "Hệ thống",
+        "Truyền nhận",
+        "Từ lúc",
+        "Xử lý",
+    ]);
+    for recipient in &view.recipients {
+        table.row([
+            opened.name(&recipient.party),
+            recipient.codes.join(", "),
+            or_none(recipient.system.as_ref()),
+            transport(recipient),
+            moment(recipient.state.since()),
+            business(recipient),
+        ]);
+    }
+    if table.is_empty() {
+        "(không có)".to_owned()
+    } else {
+        table.text()
+    }
+}
+
+/// The transport state in words, with its cause.
+pub(super) fn transport(recipient: &RecipientRow) -> String {
+    let label = recipient.state.name().label_vi();
+    match &recipient.state {
+        TransportState::Undeliverable { cause, .. } => format!("{label} ({})", cause.as_str()),
+        TransportState::Parked { cause, .. } => format!("{label} ({})", cause.as_str()),
+        TransportState::Refused { code, .. } => format!("{label} ({code})"),
+        TransportState::Forwarded { attempt, .. } if *attempt > 1 => format!("{label} (lần {attempt})"),
+        _ => label.to_owned(),
+    }
+}
+
+/// The business state in words, with what was asked.
+pub(super) fn business(recipient: &RecipientRow) -> String {
+    let label = recipient.business.label_vi();
+    match recipient.change {
+        ChangeState::None => label.to_owned(),
+        ChangeState::Asked => format!("{label}; đang yêu cầu lấy lại"),
+        ChangeState::Agreed => format!("{label}; đồng ý lấy lại"),
+        ChangeState::Refused => format!("{label}; từ chối lấy lại"),
+    }
+}
+
+/// The message that carries the document to a recipient, as long as it is not done.
+pub(super) fn message_of<'a>(view: &'a DocumentView, recipient: &RecipientRow) -> Option<&'a OutboxRow> {
+    view.outbox
+        .iter()
+        .find(|row| Some(row.delivery) == recipient.delivery)
+}
+
+/// The document for programs.
+pub(super) fn json_of(view: &DocumentView) -> Value {
+    let document = &view.document;
+    let recipients: Vec<Value> = view
+        .recipients
+        .iter()
+        .map(|recipient| {
+            let message = message_of(view, recipient);
+            json!({
+                "position": recipient.position,
+                "party": recipient.party,
+                "codes": recipient.codes,
+                "system": recipient.system,
+                "delivery": recipient.delivery.map(|uid| uid.to_string()),
+                "transport": recipient.state,
+                "business": recipient.business,
+                "change": recipient.change,
+                "attempts": message.map(|row| row.attempts),
+                "next_try": message.and_then(|row| match row.place {
+                    OutboxPlace::Waiting { not_before } => not_before,
+                    _ => None,
+                }),
+            })
+        })
+        .collect();
+    let statuses: Vec<Value> = view
+        .statuses
+        .iter()
+        .map(|status| {
+            json!({
+                "event": status.event,
+                "recipient": status.recipient,
+                "code": status.code,
+                "reporter": status.reporter,
+                "system": status.key.system,
+                "message_id": status.key.message_id.to_string(),
+                "accepted_at": status.accepted_at,
+                "effect": status.effect,
+                "passed_on_to": status.to_system,
+            })
+        })
+        .collect();
+    json!({
+        "document": document.uid.to_string(),
+        "event": document.event,
+        "sender": document.identity.sender,
+        "sender_code": document.sender_code,
+        "document_id": document.identity.document_id,
+        "number": document.number_key(),
+        "system": document.key.system,
+        "message_id": document.key.message_id.to_string(),
+        "received_at": document.received_at,
+        "accepted_at": document.accepted_at,
+        "sha256": document.sha256,
+        "size": document.size,
+        "facts": document.facts,
+        "signature": document.verdict,
+        "warnings": document.warnings,
+        "directory": document.directory_version,
+        "held": document.held,
+        "recipients": recipients,
+        "statuses": statuses,
+    })
+}
+
+/// A system's id, or [`NONE`].
+pub(super) fn system_word(recipient: &RecipientRow) -> String {
+    recipient
+        .system
+        .as_ref()
+        .map_or_else(|| NONE.to_owned(), ToString::to_string)
+}

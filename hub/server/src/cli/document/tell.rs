@@ -1,0 +1,303 @@
+//! Events of a document as sentences a clerk understands, with the English code words beside them.
+
+use truc_ledger::event::{RepeatedBy, TakenBy};
+use truc_ledger::rows::RecipientRow;
+use truc_ledger::{Fact, PublishFailure};
+use truc_model::delivery::TransportStateName;
+use truc_model::wire::Outgoing;
+use truc_model::{ParkCause, UndeliverableCause};
+
+use super::super::show::{moment, number, size};
+use super::super::words::Opened;
+
+/// Most names in one sentence; the rest are counted.
+const NAMES_MAX: usize = 3;
+
+/// Tells what happened.
+pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) -> String {
+    let who = |positions: &[u32]| names(opened, recipients, positions);
+    match fact {
+        Fact::DocumentAccepted {
+            system,
+            size: bytes,
+            recipients: first,
+            signature,
+            warnings,
+            conflicts_with,
+            ..
+        } => {
+            let count = |state: TransportStateName| first.iter().filter(|line| line.state == state).count();
+            let mut text = format!(
+                "Trục nhận từ hệ thống {system}, {}, {} nơi nhận, chữ ký {signature}",
+                size(*bytes),
+                number(first.len() as u64)
+            );
+            for (state, words) in [
+                (TransportStateName::Undeliverable, "không gửi được"),
+                (TransportStateName::Parked, "tạm giữ"),
+            ] {
+                if count(state) > 0 {
+                    text.push_str(&format!("; {} {words}", count(state)));
+                }
+            }
+            if !warnings.is_empty() {
+                text.push_str(&format!("; {} cảnh báo", warnings.len()));
+            }
+            if let Some(other) = conflicts_with {
+                text.push_str(&format!("; trùng DocumentId với {other} nhưng khác nội dung"));
+            }
+            text
+        }
+        Fact::DocumentParked {
+            cause, recipients, ..
+        } => {
+            format!("Giữ lại, chưa gửi tới {} ({})", who(recipients), park(*cause))
+        }
+        Fact::SubmissionRefused {
+            code, intake, system, ..
+        } => {
+            let system = system
+                .as_ref()
+                .map_or_else(|| "không rõ hệ thống".to_owned(), |id| format!("hệ thống {id}"));
+            format!(
+                "Không nhận gói tin {} của {system}: {} ({code})",
+                intake_vi(intake.as_str()),
+                code.sentences().0
+            )
+        }
+        Fact::SubmissionRepeated { system, by, .. } => {
+            let by = match by {
+                RepeatedBy::MessageId => "cùng message_id, cùng nội dung",
+                RepeatedBy::Identity => "cùng DocumentId, cùng nội dung",
+            };
+            format!("Hệ thống {system} gửi lại gói tin cũ ({by}); trục trả lại biên nhận đầu tiên")
+        }
+        Fact::DeliveryForwarded {
+            carries,
+            system,
+            recipients,
+            attempt,
+            ..
+        } => {
+            let again = if *attempt > 1 {
+                format!(" (lần {attempt})")
+            } else {
+                String::new()
+            };
+            format!(
+                "Đã đặt {} vào hộp nhận của hệ thống {system}{again}{}",
+                what(*carries),
+                to(&who(recipients))
+            )
+        }
+        Fact::PublishFailed {
+            carries,
+            system,
+            attempt,
+            failure: why,
+            next_try,
+            ..
+        } => format!(
+            "Gửi {} tới hệ thống {system} lần {attempt} chưa được: {}; thử lại sau {}",
+            what(*carries),
+            failure(*why),
+            moment(*next_try)
+        ),
+        Fact::DeliveryTaken {
+            carries,
+            system,
+            recipients,
+            by,
+            ..
+        } => {
+            let by = match by {
+                TakenBy::Taken => "báo taken",
+                TakenBy::Status => "biết qua trạng thái của nơi nhận",
+            };
+            format!(
+                "Hệ thống {system} đã nhận {} về ({by}){}",
+                what(*carries),
+                to(&who(recipients))
+            )
+        }
+        Fact::DeliveryRefused {
+            carries,
+            system,
+            recipients,
+            code,
+            ..
+        } => {
+            format!(
+                "Hệ thống {system} từ chối {} vì lỗi kỹ thuật ({code}){}",
+                what(*carries),
+                to(&who(recipients))
+            )
+        }
+        Fact::DeliveryNotTaken {
+            carries,
+            system,
+            forwarded_at,
+            recipients,
+            ..
+        } => format!(
+            "{} nằm trong hộp nhận của hệ thống {system} từ {} mà chưa được nhận về{}",
+            capital(what(*carries)),
+            moment(*forwarded_at),
+            to(&who(recipients))
+        ),
+        Fact::DeliveryResent {
+            system,
+            recipients,
+            who: account,
+            why,
+            ..
+        } => {
+            format!(
+                "{account} cho gửi lại tới hệ thống {system}{}: {why}",
+                to(&who(recipients))
+            )
+        }
+        Fact::StatusRecorded {
+            code,
+            reporter,
+            effect: word,
+            skipped,
+            delivery,
+            ..
+        } => {
+            let mut text = format!("{} báo {code} {}", opened.name(reporter), code.label_vi());
+            if word != "moved" {
+                text.push_str(&format!(" ({})", effect(word)));
+            }
+            if *skipped {
+                text.push_str("; các bước trước đó không được báo");
+            }
+            if delivery.is_none() {
+                text.push_str("; không có hệ thống nào để báo cho bên kia");
+            }
+            text
+        }
+        Fact::StatusRepeated { recipient, code, .. } => {
+            format!(
+                "{} báo lại {code} {}; không chuyển tiếp lần nữa",
+                who(&[*recipient]),
+                code.label_vi()
+            )
+        }
+        Fact::TakenOdd {
+            system,
+            unknown_count,
+            contradicted_count,
+            ..
+        } => format!(
+            "Hệ thống {system} báo taken không khớp: {} lượt không phải của hệ thống này, {} lượt đã kết thúc khác",
+            number(*unknown_count),
+            number(*contradicted_count)
+        ),
+        Fact::DirectoryChanged {
+            version,
+            who: account,
+            ..
+        } => format!("{account} đưa danh mục lên phiên bản {version}"),
+        Fact::SystemChanged {
+            system,
+            change,
+            who: account,
+        } => format!("{account} thay đổi hệ thống {system}: {change}"),
+        Fact::DeadLettered { queue, reason, .. } => {
+            format!("Thông điệp từ {queue} không xử lý được ({reason})")
+        }
+        Fact::HubStarted { hub, version } => format!("Trục {hub} khởi động, phiên bản {version}"),
+        Fact::HubStopped { hub } => format!("Trục {hub} dừng"),
+    }
+}
+
+/// The effect of a status in words.
+pub(super) fn effect(word: &str) -> &str {
+    match word {
+        "moved" => "cập nhật tình trạng",
+        "late" => "đến muộn, chỉ ghi nhận",
+        "odd" => "trái thứ tự, chỉ ghi nhận",
+        "overlay" => "yêu cầu hoặc trả lời lấy lại",
+        "duplicate" => "lặp, không chuyển tiếp",
+        other => other,
+    }
+}
+
+/// Why something waits for an operator.
+pub(super) fn park(cause: ParkCause) -> String {
+    format!("{}: {}", cause.as_str(), cause.sentences().0)
+}
+
+/// Why someone cannot be reached.
+pub(super) fn undeliverable(cause: UndeliverableCause) -> String {
+    format!("{}: {}", cause.as_str(), cause.sentences().0)
+}
+
+/// Why a publish came to nothing.
+pub(super) const fn failure(why: PublishFailure) -> &'static str {
+    match why {
+        PublishFailure::Unroutable => "hệ thống nhận chưa có hộp nhận (unroutable)",
+        PublishFailure::Nacked => "RabbitMQ không nhận (nacked)",
+        PublishFailure::Blocked => "RabbitMQ tạm dừng nhận vì thiếu bộ nhớ hoặc đĩa (blocked)",
+        PublishFailure::TimedOut => "RabbitMQ không xác nhận kịp (timed-out)",
+        PublishFailure::Disconnected => "mất kết nối RabbitMQ (disconnected)",
+        PublishFailure::Refused => "RabbitMQ từ chối, thiếu quyền (refused)",
+        PublishFailure::BodyDamaged => "gói tin trong sổ cái không khớp mã băm (body-damaged)",
+        PublishFailure::TooLarge => "lớn hơn mức RabbitMQ nhận (too-large)",
+    }
+}
+
+const fn what(carries: Outgoing) -> &'static str {
+    match carries {
+        Outgoing::Document => "văn bản",
+        Outgoing::Status => "trạng thái",
+        Outgoing::Receipt => "biên nhận",
+        Outgoing::Refusal => "thông báo từ chối",
+        Outgoing::Notice => "thông báo",
+    }
+}
+
+fn intake_vi(word: &str) -> &str {
+    match word {
+        "document" => "văn bản",
+        "status" => "trạng thái",
+        other => other,
+    }
+}
+
+fn names(opened: &Opened, recipients: &[RecipientRow], positions: &[u32]) -> String {
+    if positions.len() > 1 && positions.len() == recipients.len() {
+        return format!("cả {} nơi nhận", number(positions.len() as u64));
+    }
+    let mut named: Vec<String> = positions
+        .iter()
+        .take(NAMES_MAX)
+        .map(|position| {
+            let row = recipients.iter().find(|row| row.position == *position);
+            row.map_or_else(|| format!("nơi nhận {position}"), |row| opened.name(&row.party))
+        })
+        .collect();
+    if positions.len() > NAMES_MAX {
+        named.push(format!(
+            "và {} nơi khác",
+            number((positions.len() - NAMES_MAX) as u64)
+        ));
+    }
+    named.join(", ")
+}
+
+fn to(names: &str) -> String {
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", cho {names}")
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}

@@ -1,0 +1,121 @@
+//! `truc document trace`: where a document is for each recipient, and how it came there.
+
+use jiff::Timestamp;
+use serde_json::json;
+use truc_ledger::DocumentView;
+use truc_ledger::rows::{OutboxPlace, RecipientRow};
+use truc_model::TransportState;
+
+use super::super::answer::{Answer, Trouble};
+use super::super::show::{Table, age, moment, number};
+use super::super::words::Opened;
+use super::{show, tell};
+
+/// Tells the way of a document.
+///
+/// # Errors
+/// [`Trouble`] when a stored event cannot be read.
+pub(super) fn trace(opened: &Opened, view: &DocumentView, now: Timestamp) -> Result<Answer, Trouble> {
+    let mut places = Table::new(&["Đơn vị nhận", "Đang ở đâu", "Truyền nhận", "Xử lý"]);
+    for recipient in &view.recipients {
+        places.row([
+            opened.name(&recipient.party),
+            place(view, recipient, now),
+            recipient.state.name().as_str().to_owned(),
+            show::business(recipient),
+        ]);
+    }
+    let mut way = Table::new(&[">Sự kiện", "Thời điểm", "Sự việc", "Mã"]);
+    let mut events = Vec::with_capacity(view.trace.len());
+    for row in &view.trace {
+        let event = row.event().map_err(|error| {
+            Trouble::new(
+                format!("event {} cannot be read: {error}", row.seq),
+                "check the ledger with `truc ledger verify`",
+            )
+        })?;
+        let told = tell::tell(opened, &view.recipients, &event.fact);
+        events.push(json!({ "seq": row.seq, "at": row.at, "kind": row.kind.as_str(), "vi": told, "fact": event.fact }));
+        way.row([
+            number(row.seq),
+            moment(row.at),
+            told,
+            row.kind.as_str().to_owned(),
+        ]);
+    }
+    let mut text = format!(
+        "{}\n\nVĂN BẢN ĐANG Ở ĐÂU\n{}\n\nDIỄN BIẾN\n{}",
+        show::facts(opened, view),
+        places.text(),
+        way.text()
+    );
+    if let Some(next) = next_step(view) {
+        text.push_str("\n\n→ ");
+        text.push_str(next);
+    }
+    let mut json = show::json_of(view);
+    json["trace"] = events.into();
+    Answer::fine(text, &json)
+}
+
+/// One sentence: where it is for this recipient, since when.
+fn place(view: &DocumentView, recipient: &RecipientRow, now: Timestamp) -> String {
+    let system = show::system_word(recipient);
+    match &recipient.state {
+        TransportState::Scheduled { since } => {
+            let waits = format!("Ở trục, chờ gửi tới hệ thống {system} đã {}", age(*since, now));
+            match show::message_of(view, recipient).map(|row| (&row.place, row.attempts)) {
+                Some((
+                    OutboxPlace::Waiting {
+                        not_before: Some(next),
+                    },
+                    attempts,
+                )) if attempts > 0 => {
+                    format!("{waits}; đã thử {attempts} lần, thử lại sau {}", moment(*next))
+                }
+                Some((OutboxPlace::Leased { owner, .. }, _)) => format!("{waits}; {owner} đang gửi"),
+                _ => waits,
+            }
+        }
+        TransportState::Forwarded { at, .. } => {
+            format!(
+                "Trong hộp nhận của hệ thống {system} từ {} ({}), chưa nhận về",
+                moment(*at),
+                age(*at, now)
+            )
+        }
+        TransportState::Taken { at } => format!("Hệ thống {system} đã nhận về lúc {}", moment(*at)),
+        TransportState::Refused { at, code, reason } => {
+            format!("Hệ thống {system} từ chối lúc {}: {code}, {reason}", moment(*at))
+        }
+        TransportState::Withdrawn { at } => format!("Đơn vị gửi đã lấy lại lúc {}", moment(*at)),
+        TransportState::Undeliverable { at, cause } => {
+            format!(
+                "Không gửi được, từ {}. {}",
+                moment(*at),
+                tell::undeliverable(*cause)
+            )
+        }
+        TransportState::Parked { since, cause } => {
+            format!("Trục tạm giữ từ {}. {}", moment(*since), tell::park(*cause))
+        }
+    }
+}
+
+/// What an operator would do about it, if anything.
+fn next_step(view: &DocumentView) -> Option<&'static str> {
+    let any = |holds: fn(&TransportState) -> bool| view.recipients.iter().any(|row| holds(&row.state));
+    if any(|state| matches!(state, TransportState::Parked { .. })) {
+        Some("Văn bản đang tạm giữ: người có thẩm quyền xem xét, rồi quyết định gửi hoặc trả lại.")
+    } else if any(|state| matches!(state, TransportState::Undeliverable { .. })) {
+        Some("Có nơi nhận không gửi được: đơn vị gửi đã được báo; kiểm tra mã bằng truc directory show MÃ.")
+    } else if any(|state| matches!(state, TransportState::Forwarded { .. })) {
+        Some(
+            "Hệ thống nhận chưa lấy về: xem nó có đang chạy không (truc system list); gọi quản trị hệ thống đó.",
+        )
+    } else if any(|state| matches!(state, TransportState::Scheduled { .. })) {
+        Some("Đang chờ gửi: xem RabbitMQ và hộp nhận bằng truc doctor.")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,33 @@
+//! The packet: read tolerantly, and of the kind the message declares.
+
+use truc_model::{DocumentKind, RefusalCode, refusal::Place, wire::Intake};
+
+use super::{Examination, Next};
+
+/// See the module.
+pub fn check(e: &mut Examination<'_>) -> Next {
+    match truc_envelope::read(&e.received.message.body, &e.rules.limits) {
+        Ok(reading) => {
+            let kind = reading.packet.kind();
+            let declared = match e.received.intake {
+                Intake::Document => DocumentKind::Document,
+                Intake::Status | Intake::Taken => DocumentKind::Status,
+            };
+            e.reading = Some(reading);
+            if kind != declared {
+                e.refuse(
+                    RefusalCode::EnvelopeKindMismatch,
+                    Place::header("type"),
+                    declared.as_str(),
+                    kind.as_str(),
+                );
+                return Next::Stop;
+            }
+            Next::Continue
+        }
+        Err(rejection) => {
+            e.findings.extend(rejection.findings);
+            Next::Stop
+        }
+    }
+}

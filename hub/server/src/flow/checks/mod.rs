@@ -1,0 +1,95 @@
+//! The checks of a submission, in their documented order. All findings are kept; the first by
+//! precedence decides. A check that makes the next ones meaningless stops the examination.
+//!
+//! | order | check | refuses |
+//! |---|---|---|
+//! | 1 | [`message`] | unknown system, no `message_id`, wrong type, empty or too large a body |
+//! | 2 | [`seal`] | a seal that does not hold |
+//! | 3 | [`envelope`] | bytes that are no packet, or not of the declared kind |
+//! | 4 | [`signed`] | nobody answers for the bytes, and the system's policy asks for it |
+//! | 5 | [`sender`] | a `From` unknown here, or not the calling system's |
+//! | 6 | [`recipients`] | too many recipients |
+//! | 7 | [`path`] | a packet that already passed this hub |
+//! | 8 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
+//!
+//! To add one: a file here, a line in [`ORDER`] at its place, a refusal code with its page, and a packet
+//! in `tests/documents/` named by the code.
+
+pub mod envelope;
+pub mod message;
+pub mod path;
+pub mod recipients;
+pub mod seal;
+pub mod secrecy;
+pub mod sender;
+pub mod signed;
+
+use truc_model::{
+    MessageId, ParkCause, Party, Refusal, RefusalCode, Sha256, SignatureState, SystemId, refusal::Place,
+};
+
+use super::Received;
+use super::rules::Rules;
+
+/// Whether the next check still has something to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Go on.
+    Continue,
+    /// The rest would only repeat this finding.
+    Stop,
+}
+
+/// What is known of a submission so far.
+#[derive(Debug)]
+pub struct Examination<'a> {
+    /// The message.
+    pub received: &'a Received,
+    /// The rules in force when it came.
+    pub rules: &'a Rules,
+    /// Digest of the body.
+    pub sha256: Sha256,
+    /// The calling system, once it is known to be registered.
+    pub system: Option<SystemId>,
+    /// The submission's key.
+    pub message_id: Option<MessageId>,
+    /// What the seal came to.
+    pub seal: SignatureState,
+    /// The packet.
+    pub reading: Option<truc_envelope::Reading>,
+    /// Who sends, resolved.
+    pub sender: Option<Party>,
+    /// Why the document must wait for an operator.
+    pub park: Option<ParkCause>,
+    /// Everything found.
+    pub findings: Vec<Refusal>,
+}
+
+impl Examination<'_> {
+    /// Notes a finding.
+    pub fn refuse(
+        &mut self,
+        code: RefusalCode,
+        place: Place,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Next {
+        self.findings.push(Refusal::new(code, place, expected, found));
+        Next::Continue
+    }
+}
+
+/// One check.
+pub type Check = fn(&mut Examination<'_>) -> Next;
+
+/// The order.
+pub const ORDER: [Check; 8] = [
+    message::check,
+    seal::check,
+    envelope::check,
+    signed::check,
+    sender::check,
+    recipients::check,
+    path::check,
+    secrecy::check,
+];

@@ -1,0 +1,39 @@
+//! The sender: `From` resolves, and the calling system serves it. The check is on the authenticated
+//! connection, never on what the packet says of itself.
+
+use truc_directory::Resolution;
+use truc_envelope::Packet;
+use truc_model::{Party, RefusalCode, refusal::Place};
+
+use super::{Examination, Next};
+
+/// See the module.
+pub fn check(e: &mut Examination<'_>) -> Next {
+    let (Some(system), Some(reading)) = (e.system.clone(), e.reading.as_ref()) else {
+        return Next::Stop;
+    };
+    let code = match &reading.packet {
+        Packet::Document(document) => document.from.organ_id.clone(),
+        Packet::Status(status) => status.from.organ_id.clone(),
+    };
+    let place = Place::Element { path: "MessageHeader/From/OrganId".to_owned(), line: 0, column: 0 };
+    let resolution = e.rules.directory.resolve(&code, e.rules.today);
+    // A closed code still names its agency: what it sent before must stay reachable for its statuses.
+    let party = match &resolution {
+        Resolution::Known { .. } | Resolution::Outside { .. } | Resolution::Closed { .. } => resolution.party(&code),
+        Resolution::SystemCode { .. } | Resolution::Unknown { .. } | Resolution::BadCode(_) => {
+            e.refuse(RefusalCode::SenderCodeUnknown, place, "an agency code of the directory", code);
+            return Next::Continue;
+        }
+    };
+    if matches!(party, Party::Unresolved(_)) || !e.rules.directory.serves(&system, &party, e.rules.today) {
+        e.refuse(
+            RefusalCode::SenderNotServed,
+            place,
+            format!("an agency that system {system} serves"),
+            code,
+        );
+    }
+    e.sender = Some(party);
+    Next::Continue
+}

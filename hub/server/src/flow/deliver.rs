@@ -1,0 +1,217 @@
+//! Deliver: works from the ledger. Claims what is due, most urgent first and within each inbox's
+//! window; publishes it with `mandatory` and awaits the broker's confirm; then commits `forwarded`.
+//!
+//! A publish that is unroutable, nacked or unanswered is a retry, never a success. Killed between
+//! confirm and commit, the delivery goes out again with the same id and the recipient recognises it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use jiff::SignedDuration;
+use tokio::sync::watch;
+use truc_ledger::{ClaimRequest, Claimed, FORWARDED_MAX, Forwarded, HubId, Ledger, PublishFailed, PublishFailure};
+use truc_model::wire::{DELIVER_EXCHANGE, header};
+use truc_model::{AgencyCode, Clock, DeliveryUid, crash};
+use truc_transport::{Broker, BrokerState, HeaderValue, OutMessage, Properties, PublishError, Publisher};
+
+use super::record::until_committed;
+use crate::app::stopped;
+use crate::config::Delivery as Settings;
+use crate::telemetry::{Event, emit};
+
+/// What delivering needs.
+pub struct Deliverer {
+    /// The broker.
+    pub broker: Arc<dyn Broker>,
+    /// The ledger.
+    pub ledger: Ledger,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The settings.
+    pub settings: Settings,
+    /// Owner of the leases: this hub's name.
+    pub owner: HubId,
+    /// This hub's code, for the trace header.
+    pub hub_code: AgencyCode,
+}
+
+/// One publish and what came of it.
+type Published = (DeliveryUid, u32, Result<(), PublishError>);
+
+impl Deliverer {
+    /// Delivers until `stop` says so, then waits for the publishes in flight.
+    ///
+    /// # Errors
+    /// When the ledger closes or the broker connection cannot be set up at all.
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), DeliverError> {
+        let publisher = self.broker.publisher().await?;
+        let mut broker_state = self.broker.state();
+        // Claims of this hub's previous life would otherwise wait for their leases to run out.
+        until_committed(|| self.ledger.release_leases(self.owner.clone())).await?;
+
+        let mut wake = self.ledger.wake();
+        let mut in_flight = FuturesUnordered::new();
+        let mut settled: Vec<Published> = Vec::new();
+        loop {
+            if in_flight.len() < self.settings.claim_max && can_publish(&broker_state) {
+                for claim in self.claim(self.settings.claim_max - in_flight.len()).await? {
+                    in_flight.push(publish(Arc::clone(&publisher), self.message(&claim), claim));
+                }
+            }
+            tokio::select! {
+                biased;
+                Some(published) = in_flight.next(), if !in_flight.is_empty() => {
+                    settled.push(published);
+                    // Gather what is already confirmed: one commit for all of it.
+                    while settled.len() < self.settings.claim_max {
+                        match futures_util::FutureExt::now_or_never(in_flight.next()) {
+                            Some(Some(published)) => settled.push(published),
+                            Some(None) | None => break,
+                        }
+                    }
+                    crash::reach("confirmed");
+                    self.commit(std::mem::take(&mut settled)).await?;
+                }
+                () = stopped(&mut stop) => break,
+                // Whatever it was that woke the loop, it claims again.
+                Ok(()) = wake.changed() => {}
+                Ok(()) = broker_state.changed() => {}
+                () = tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)) => {}
+            }
+        }
+        while let Some(published) = in_flight.next().await {
+            self.commit(vec![published]).await?;
+        }
+        Ok(())
+    }
+
+    async fn claim(&self, limit: usize) -> Result<Vec<Claimed>, DeliverError> {
+        let request = ClaimRequest {
+            lease: Duration::from_secs(self.settings.lease_s),
+            max: limit,
+            answers_max: limit,
+            window: self.settings.window,
+            urgent_extra: self.settings.urgent_extra,
+            ..ClaimRequest::usual(self.owner.clone())
+        };
+        Ok(until_committed(|| self.ledger.claim(request.clone())).await?)
+    }
+
+    async fn commit(&self, published: Vec<Published>) -> Result<(), DeliverError> {
+        let at = self.clock.now();
+        let mut forwarded = Vec::new();
+        for (delivery, attempt, result) in published {
+            match result {
+                Ok(()) => forwarded.push(Forwarded { delivery, at, attempt }),
+                Err(error) => {
+                    emit(Event::PublishFailed { delivery, attempt, error: &error });
+                    let failed = PublishFailed {
+                        delivery,
+                        at,
+                        failure: failure(&error),
+                        next_try: at.saturating_add(self.wait(attempt)).unwrap_or(jiff::Timestamp::MAX),
+                    };
+                    until_committed(|| self.ledger.publish_failed(failed.clone())).await?;
+                }
+            }
+        }
+        if !forwarded.is_empty() {
+            for confirms in forwarded.chunks(FORWARDED_MAX) {
+                until_committed(|| self.ledger.forwarded(confirms.to_vec())).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The wait after a failed attempt: doubles from the shortest to the longest.
+    fn wait(&self, attempt: u32) -> SignedDuration {
+        let doubled = self.settings.retry_min_ms.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        let wait = doubled.min(self.settings.retry_max_ms);
+        SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX))
+    }
+
+    fn message(&self, claimed: &Claimed) -> OutMessage {
+        let text = |value: String| HeaderValue::Text(value);
+        let mut headers = BTreeMap::from([
+            (header::DELIVERY.to_owned(), text(claimed.delivery.to_string())),
+            (header::ATTEMPT.to_owned(), HeaderValue::Number(claimed.attempt.into())),
+            (header::SHA256.to_owned(), text(claimed.sha256.to_string())),
+            (header::SIZE.to_owned(), HeaderValue::Number(i64::try_from(claimed.body.len()).unwrap_or(i64::MAX))),
+        ]);
+        if let Some(document) = claimed.document {
+            headers.insert(header::DOCUMENT.to_owned(), text(document.to_string()));
+        }
+        if let Some(from) = &claimed.from {
+            headers.insert(header::FROM.to_owned(), text(from.clone()));
+        }
+        if !claimed.to.is_empty() {
+            headers.insert(header::TO.to_owned(), HeaderValue::List(claimed.to.clone()));
+        }
+        if let Some(status) = claimed.status {
+            headers.insert(header::STATUS.to_owned(), text(status.digits().to_owned()));
+        }
+        if claimed.outgoing.awaits_taken() {
+            headers.insert(header::TRACE.to_owned(), text(format!("{} {}", self.hub_code, claimed.accepted_at)));
+        }
+        if let Some(json) = claimed.verdict.as_ref().and_then(|verdict| serde_json::to_string(verdict).ok()) {
+            headers.insert(header::SIGNATURE.to_owned(), text(json));
+        }
+        OutMessage {
+            exchange: DELIVER_EXCHANGE.to_owned(),
+            routing_key: claimed.system.to_string(),
+            properties: Properties {
+                kind: Some(claimed.outgoing.as_str().to_owned()),
+                message_id: Some(claimed.delivery.to_string()),
+                correlation_id: claimed.correlation_id.map(|id| id.to_string()),
+                // The broker would check it against the hub's own account; the hub signs with its trace.
+                user_id: None,
+                content_type: Some(claimed.outgoing.content_type().to_owned()),
+                timestamp: Some(self.clock.now()),
+                priority: Some(claimed.priority),
+                app_id: Some(concat!("truc/", env!("CARGO_PKG_VERSION")).to_owned()),
+                headers,
+            },
+            body: Arc::clone(&claimed.body),
+        }
+    }
+}
+
+fn can_publish(state: &watch::Receiver<BrokerState>) -> bool {
+    matches!(*state.borrow(), BrokerState::Up)
+}
+
+async fn publish(publisher: Arc<dyn Publisher>, message: OutMessage, claim: Claimed) -> Published {
+    let result = async {
+        let confirming = publisher.publish(message).await?;
+        crash::reach("published");
+        confirming.await.map(|_confirmed| ())
+    }
+    .await;
+    (claim.delivery, claim.attempt, result)
+}
+
+fn failure(error: &PublishError) -> PublishFailure {
+    match error {
+        PublishError::Unroutable { .. } => PublishFailure::Unroutable,
+        PublishError::Nacked => PublishFailure::Nacked,
+        PublishError::Blocked { .. } => PublishFailure::Blocked,
+        PublishError::TimedOut { .. } => PublishFailure::TimedOut,
+        PublishError::Disconnected(_) => PublishFailure::Disconnected,
+        PublishError::Refused { .. } => PublishFailure::Refused,
+        PublishError::TooLarge { .. } => PublishFailure::TooLarge,
+    }
+}
+
+/// Why delivering ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliverError {
+    /// The ledger is closed.
+    #[error("the ledger is closed")]
+    Ledger(#[from] truc_ledger::LedgerError),
+    /// No connection for publishing could be set up.
+    #[error("no connection to publish on")]
+    Broker(#[from] truc_transport::BrokerError),
+}

@@ -1,0 +1,156 @@
+//! Route: resolves every recipient on the directory of the day of receipt, and plans its delivery.
+//!
+//! Nothing here decides by a guess: a code that is nearly right is undeliverable with a notice that says
+//! so; the mechanical old ↔ new rule is only a proposal for an operator.
+
+use std::sync::Arc;
+
+use truc_directory::Resolution;
+use truc_envelope::{DocumentPacket, Packet, Reading, StatusPacket, Wrapping};
+use truc_ledger::{
+    AttachmentFacts, ConflictPolicy, DocumentFacts, DocumentSubmission, Plan, PlannedRecipient, StatusSubmission,
+    SubmissionKey,
+};
+use truc_model::wire::WarningLine;
+use truc_model::warning::WarningLevel;
+use truc_model::{DocumentIdentity, ParkCause, Party};
+
+use super::rules::Rules;
+use super::verify::Verified;
+
+/// What record commits: a verified submission with a plan for every recipient.
+#[derive(Debug, Clone)]
+pub enum Routed {
+    /// A document.
+    Document(Box<DocumentSubmission>),
+    /// A status packet.
+    Status(Box<StatusSubmission>),
+}
+
+/// Plans a verified submission.
+#[must_use]
+pub fn route(verified: Verified, rules: &Rules) -> Routed {
+    match verified.reading().packet.clone() {
+        Packet::Document(document) => Routed::Document(Box::new(route_document(verified, &document, rules))),
+        Packet::Status(status) => Routed::Status(Box::new(route_status(verified, &status, rules))),
+    }
+}
+
+fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) -> DocumentSubmission {
+    let key = SubmissionKey { system: verified.system().clone(), message_id: verified.message_id() };
+    let sender = verified.sender().clone();
+    let conflict_policy = match rules.directory.system(&key.system).map(|system| system.policy.identity_conflict) {
+        Some(truc_directory::ConflictPolicy::Refuse) => ConflictPolicy::Refuse,
+        Some(truc_directory::ConflictPolicy::Deliver) => ConflictPolicy::Deliver,
+        Some(truc_directory::ConflictPolicy::Park) | None => ConflictPolicy::Park,
+    };
+    let park = verified.park();
+    let recipients = document
+        .to
+        .iter()
+        .map(|to| {
+            let resolution = rules.directory.resolve(&to.organ_id, rules.today);
+            PlannedRecipient {
+                code: to.organ_id.clone(),
+                party: resolution.party(&to.organ_id),
+                plan: plan(&resolution),
+            }
+        })
+        .collect();
+    DocumentSubmission {
+        received_at: verified.received_at(),
+        sha256: verified.sha256(),
+        size: verified.reading().size,
+        identity: DocumentIdentity { sender, document_id: document.document_id.clone() },
+        sender_code: document.from.organ_id.clone(),
+        facts: facts(document, park),
+        verdict: verified.verdict().clone(),
+        warnings: warnings(verified.reading()),
+        recipients,
+        conflict_policy,
+        park,
+        directory_version: rules.directory.version(),
+        key,
+        body: Arc::from(verified.into_body()),
+    }
+}
+
+fn plan(resolution: &Resolution) -> Plan {
+    match resolution.deliver_to() {
+        Ok(system) => Plan::Deliver { system: system.clone() },
+        Err(cause) => Plan::Undeliverable(cause),
+    }
+}
+
+fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
+    // What bears a marking of secrecy is kept as bytes for an authorised person, and shown nowhere.
+    let secret = park == Some(ParkCause::SecretMarking);
+    DocumentFacts {
+        document_id_raw: document.document_id.clone(),
+        number: document.code.number.clone(),
+        notation: document.code.notation.clone(),
+        issued_on: document.promulgation.date,
+        year: document.promulgation.date.map(jiff::civil::Date::year),
+        type_name: document.document_type.name.clone().filter(|_| !secret),
+        subject: Some(document.subject.clone()).filter(|_| !secret),
+        operation: document.business.operation,
+        urgency: document.other.priority,
+        refers_to: document.business.document_id.clone(),
+        attachments: document
+            .attachments
+            .iter()
+            .map(|attachment| AttachmentFacts {
+                name: if secret { String::new() } else { attachment.name.clone() },
+                length: attachment.length,
+                sha256: attachment.sha256,
+                sniffed: Some(attachment.sniffed.as_str().to_owned()),
+                note: match attachment.wrapper {
+                    Wrapping::None => None,
+                    Wrapping::Wrapped => Some("wrapped-in-zip".to_owned()),
+                    Wrapping::OddZip => Some("odd-zip".to_owned()),
+                },
+            })
+            .collect(),
+    }
+}
+
+fn route_status(verified: Verified, status: &StatusPacket, rules: &Rules) -> StatusSubmission {
+    let about_code = status.response_for.organ_id.clone();
+    let about = rules.directory.resolve(&about_code, rules.today).party(&about_code);
+    let to_system = match &about {
+        Party::Unresolved(_) => None,
+        party => rules.directory.system_of(party, rules.today).cloned(),
+    };
+    StatusSubmission {
+        key: SubmissionKey { system: verified.system().clone(), message_id: verified.message_id() },
+        received_at: verified.received_at(),
+        sha256: verified.sha256(),
+        size: verified.reading().size,
+        code: status.code,
+        reporter: verified.sender().clone(),
+        reporter_code: status.from.organ_id.clone(),
+        about,
+        about_code,
+        document_id: status.response_for.document_id.clone(),
+        number: status.response_for.code.clone(),
+        year: status.response_for.promulgation_date.map(jiff::civil::Date::year),
+        to_system,
+        reason_given: status.description.is_some(),
+        warnings: warnings(verified.reading()),
+        body: Arc::from(verified.into_body()),
+    }
+}
+
+/// What the receipt says of the reader's forgiveness: notes are for `truc envelope lint` only.
+fn warnings(reading: &Reading) -> Vec<WarningLine> {
+    reading
+        .warnings
+        .iter()
+        .filter(|warning| warning.code.level() == WarningLevel::Warning)
+        .take(WARNINGS_MAX)
+        .map(|warning| WarningLine::new(warning.code, warning.place.clone()))
+        .collect()
+}
+
+/// Most warnings in one receipt; a packet can be odd in more ways than anyone will read.
+pub const WARNINGS_MAX: usize = 50;

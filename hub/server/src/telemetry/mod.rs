@@ -1,0 +1,171 @@
+//! Telemetry: one closed list of events, each said once, where it is handled. Every event is a log line
+//! that can be read alone and searched by its fields; what concerns a document is a ledger event too,
+//! written by the ledger in the same commit.
+//!
+//! No personal data: ids, codes, counts and states only; never subjects, names, texts of documents.
+
+use std::io::IsTerminal as _;
+
+use truc_ledger::{LedgerError, TakenOutcome};
+use truc_model::wire::Intake;
+use truc_model::{DeliveryUid, RefusalCode, SystemId};
+use truc_transport::{BrokerState, PublishError, SettleError};
+
+use crate::config::{Log, LogFormat};
+use crate::flow::record::Outcome;
+
+/// What can be told.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// The hub is ready.
+    Started {
+        /// Its name.
+        hub: &'a str,
+        /// Systems in the directory.
+        systems: usize,
+        /// Version of the directory.
+        directory: u64,
+    },
+    /// The hub begins to stop.
+    Stopping {
+        /// Its name.
+        hub: &'a str,
+    },
+    /// A submission was committed and is being settled.
+    Submission {
+        /// What became of it.
+        outcome: &'a Outcome,
+    },
+    /// A `taken` message was committed.
+    Taken {
+        /// By whom.
+        system: &'a SystemId,
+        /// What it changed.
+        outcome: &'a TakenOutcome,
+    },
+    /// A publish did not succeed and will be tried again.
+    PublishFailed {
+        /// Which delivery.
+        delivery: DeliveryUid,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Why.
+        error: &'a PublishError,
+    },
+    /// The ledger did not commit; it is tried again.
+    LedgerUnavailable {
+        /// Why.
+        error: &'a LedgerError,
+    },
+    /// A message went to the dead letters.
+    DeadLetter {
+        /// Why.
+        code: RefusalCode,
+    },
+    /// A check panicked: a defect of this program.
+    CheckFailed {
+        /// Of a message of which queue.
+        intake: Intake,
+    },
+    /// A settlement did not reach the broker; the message will come again.
+    NotSettled {
+        /// Why.
+        error: &'a SettleError,
+    },
+    /// The broker's state changed.
+    Broker {
+        /// The new state.
+        state: &'a BrokerState,
+    },
+    /// A new version of the directory is in force.
+    Directory {
+        /// The version.
+        version: u64,
+    },
+    /// Rules could not be renewed; the old ones stay in force.
+    RulesKept {
+        /// Why.
+        reason: &'a str,
+    },
+    /// Deliveries were forwarded long ago and not taken.
+    NotTaken {
+        /// How many.
+        deliveries: usize,
+    },
+}
+
+/// Says an event.
+pub fn emit(event: Event<'_>) {
+    match event {
+        Event::Started { hub, systems, directory } => {
+            tracing::info!(hub, systems, directory, "hub started");
+        }
+        Event::Stopping { hub } => tracing::info!(hub, "hub stopping"),
+        Event::Submission { outcome: Outcome::Accepted(receipt) } => {
+            tracing::info!(message_id = %receipt.message_id(), document = %receipt.document(), "submission accepted");
+        }
+        Event::Submission { outcome: Outcome::Repeat(receipt) } => {
+            tracing::info!(message_id = %receipt.message_id(), document = %receipt.document(), "submission repeated, first receipt sent again");
+        }
+        Event::Submission { outcome: Outcome::Refused(answer) } => {
+            let message_id = answer.message_id.map(|id| id.to_string()).unwrap_or_default();
+            tracing::warn!(message_id, code = %answer.code, place = %answer.place, event = answer.event, "submission refused");
+        }
+        Event::Taken { system, outcome } => {
+            tracing::info!(%system, outcome = ?outcome, "deliveries taken");
+        }
+        Event::PublishFailed { delivery, attempt, error } => {
+            tracing::warn!(%delivery, attempt, error = %chain(error), "publish failed, will be tried again");
+        }
+        Event::LedgerUnavailable { error } => {
+            tracing::error!(error = %chain(error), "ledger did not commit, intake waits");
+        }
+        Event::DeadLetter { code } => tracing::error!(%code, "message put to the dead letters"),
+        Event::CheckFailed { intake } => {
+            tracing::error!(queue = intake.queue(), "a check failed by a defect, message put to the dead letters");
+        }
+        Event::NotSettled { error } => {
+            tracing::warn!(error = %chain(error), "settlement did not reach the broker, the message will come again");
+        }
+        Event::Broker { state } => match state {
+            BrokerState::Up => tracing::info!("broker up"),
+            BrokerState::Closed => tracing::info!("broker connection closed"),
+            other => tracing::warn!(state = ?other, "broker not available"),
+        },
+        Event::Directory { version } => tracing::info!(version, "directory in force"),
+        Event::RulesKept { reason } => tracing::error!(reason, "rules not renewed, the old ones stay in force"),
+        Event::NotTaken { deliveries } => {
+            tracing::warn!(deliveries, "deliveries forwarded long ago and not taken");
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// Starts logging to standard error. A second call changes nothing.
+pub fn start(log: &Log) {
+    let filter = tracing_subscriber::EnvFilter::try_new(&log.level)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A panic's message can quote what was being read, a subject for instance; its place is enough.
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a defect of this program");
+    }));
+    // Ignored on purpose: the first call of a process wins.
+    let _ = match log.format {
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+}
