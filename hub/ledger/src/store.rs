@@ -107,12 +107,13 @@ pub trait Transaction: Send {
     async fn outbox(&mut self, deliveries: &[DeliveryUid]) -> Result<Vec<OutboxRow>, StoreError>;
     /// Whose these deliveries are, done or not. Answers are not among them.
     async fn delivery_owners(&mut self, of: &[DeliveryUid]) -> Result<Vec<DeliveryOwner>, StoreError>;
-    /// Documents and statuses that can be claimed at `now`: for each inbox as many as are missing from
-    /// `per_system`, what lies in it counted.
+    /// Documents and statuses that can be claimed at `now`: for each inbox as many as it has room for, what
+    /// lies in it counted, and at most `max`.
     async fn inbox_queues(
         &mut self,
         now: Timestamp,
-        per_system: usize,
+        room: usize,
+        max: usize,
     ) -> Result<Vec<InboxQueue>, StoreError>;
     /// Receipts, refusals and notices that can be claimed at `now`, oldest first, at most `max`.
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;

@@ -1,1 +1,158 @@
-//! contract
+//! The contract every back end passes: one suite, run by the memory twin and by each database.
+//!
+//! A back end's tests say how to open a store and call [`crate::contract_tests!`]; every case is then a test
+//! of its own there. Cases know nothing of how rows are kept: they speak to [`crate::Ledger`], and to
+//! [`crate::Store`] where a crash is meant.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "a test suite: each case is named for what it checks, and fails by panicking"
+)]
+
+pub mod documents;
+pub mod forwarding;
+pub mod histories;
+pub mod kit;
+pub mod questions;
+pub mod statuses;
+pub mod taken;
+pub mod whole;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::memory::MemoryStore;
+use crate::store::Store;
+
+/// Where a case finds its ledger: fresh at first, and the same data at every opening.
+#[async_trait]
+pub trait Bench: Send + Sync {
+    /// Opens the store, as a process that starts would.
+    async fn open(&self) -> Arc<dyn Store>;
+}
+
+/// The bench of the memory twin.
+#[derive(Debug, Default)]
+pub struct MemoryBench(MemoryStore);
+
+#[async_trait]
+impl Bench for MemoryBench {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(self.0.clone())
+    }
+}
+
+/// Makes a test of every case of the contract; the argument makes a fresh [`Bench`].
+#[macro_export]
+macro_rules! contract_tests {
+    ($bench:expr) => {
+        $crate::contract_tests! { @cases $bench;
+            documents {
+                a_document_is_accepted_with_all_that_belongs_to_it,
+                the_same_key_and_bytes_get_the_first_receipt_again,
+                the_same_key_with_other_bytes_is_refused_and_counted_once,
+                a_refusal_does_not_bind_the_key,
+                what_was_accepted_stays_accepted_whatever_a_check_says_later,
+                an_unregistered_system_is_recorded_and_not_answered,
+                a_refusal_needs_a_finding,
+                the_same_document_under_another_key_is_a_repeat,
+                another_document_under_the_same_identity_is_parked,
+                another_document_under_the_same_identity_can_be_refused,
+                another_document_under_the_same_identity_can_be_delivered,
+                an_update_does_not_conflict,
+                a_repeated_number_is_warned_of,
+                several_codes_of_one_party_are_one_recipient,
+                an_undeliverable_recipient_does_not_hold_up_the_others,
+                a_marking_of_secrecy_parks_everything,
+                a_split_agency_parks_its_delivery_alone,
+                doubles_within_one_batch_are_accepted_once,
+                a_hostile_reuse_of_one_identity_stays_bounded,
+            }
+            forwarding {
+                urgent_first_then_oldest,
+                an_inbox_holds_its_window_and_urgent_ones_a_little_more,
+                answers_have_no_window_and_are_done_when_forwarded,
+                a_claim_ends_at_its_bytes_but_gives_one,
+                a_lease_keeps_others_away_until_it_ends,
+                leases_of_a_former_life_are_released,
+                a_confirm_moves_all_recipients_of_the_message,
+                a_second_attempt_counts_and_a_repeated_confirm_does_not,
+                a_failed_publish_waits_for_its_next_try,
+                a_damaged_body_does_not_leave_and_does_not_hold_up_others,
+                a_resend_schedules_again_what_is_open,
+                an_alert_is_raised_once_for_each_forwarding,
+                the_bell_rings_when_something_can_be_forwarded,
+            }
+            taken {
+                a_delivery_is_taken_once,
+                taken_right_after_scheduled,
+                only_the_system_it_is_for_can_take_it,
+                a_declined_delivery_ends_and_the_sender_is_told,
+                taken_and_declined_contradict_each_other,
+                a_status_on_its_way_is_taken_or_declined,
+                too_many_deliveries_in_one_message,
+            }
+            statuses {
+                a_status_reaches_the_sender_once,
+                states_follow_the_table_and_never_step_back,
+                a_new_assignment_is_passed_on,
+                a_take_back_runs_the_other_way_and_its_answer_back,
+                a_status_of_the_recipient_implies_taken_for_it_alone,
+                a_status_for_an_unknown_document_is_kept_and_refused,
+                a_status_of_a_stranger_is_kept_and_refused,
+                a_document_is_found_by_its_number_too,
+                one_identity_of_several_documents,
+                a_status_within_the_batch_of_its_document,
+                a_status_repeats_by_its_key,
+                the_other_partys_present_system_gets_it,
+            }
+            questions {
+                lists_and_filters,
+                a_text_finds_its_document,
+                a_document_as_a_whole,
+                refusals_are_listed,
+                inboxes_are_counted,
+                directories_have_versions,
+                notes_are_events,
+                the_balance_per_sender_and_period,
+                an_agency_sees_its_part_of_the_balance,
+            }
+            whole {
+                nothing_is_left_of_a_dropped_transaction,
+                what_is_saved_is_seen_in_its_transaction,
+                a_picture_does_not_change,
+                reopening_keeps_everything,
+                many_submissions_share_a_commit,
+                a_batch_is_cut_by_count_and_bytes,
+                events_have_no_gaps_under_concurrency,
+                one_that_cannot_succeed_does_not_take_the_others_along,
+                the_ledger_is_sound_and_every_event_reads_back,
+                a_store_knows_nothing_at_first,
+            }
+            histories {
+                random_histories_balance_at_every_step,
+            }
+        }
+    };
+    (@cases $bench:expr; $($module:ident { $($case:ident,)* })*) => {
+        $(mod $module {
+            #[allow(unused_imports, reason = "the bench may come from the enclosing module")]
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    $crate::contract::$module::$case(&$bench).await;
+                }
+            )*
+        })*
+    };
+}
+
+#[cfg(test)]
+mod memory_twin {
+    use super::MemoryBench;
+
+    crate::contract_tests!(MemoryBench::default());
+}

@@ -236,7 +236,8 @@ impl Transaction for MemoryTransaction {
     async fn inbox_queues(
         &mut self,
         now: Timestamp,
-        per_system: usize,
+        room: usize,
+        max: usize,
     ) -> Result<Vec<InboxQueue>, StoreError> {
         let mut queues: BTreeMap<SystemId, InboxQueue> = BTreeMap::new();
         for row in self
@@ -258,7 +259,7 @@ impl Transaction for MemoryTransaction {
         for queue in queues.values_mut() {
             queue.waiting.sort_by_key(OutboxRow::order);
             let inside = usize::try_from(queue.in_inbox).unwrap_or(usize::MAX);
-            queue.waiting.truncate(per_system.saturating_sub(inside));
+            queue.waiting.truncate(room.saturating_sub(inside).min(max));
         }
         queues.retain(|_, queue| !queue.waiting.is_empty());
         Ok(queues.into_values().collect())

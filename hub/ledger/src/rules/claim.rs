@@ -29,11 +29,11 @@ pub(super) async fn claim(
     work: &mut Work,
     request: &ClaimRequest,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let most = usize::try_from(request.window.saturating_add(request.urgent_extra)).unwrap_or(usize::MAX);
-    let per_system = most.min(request.max);
+    let beyond = request.window.saturating_add(request.urgent_extra);
+    let room = usize::try_from(beyond).unwrap_or(usize::MAX);
     let mut chosen = Vec::new();
-    if per_system > 0 {
-        let queues = tx.inbox_queues(work.now, per_system).await?;
+    if room > 0 && request.max > 0 {
+        let queues = tx.inbox_queues(work.now, room, request.max).await?;
         chosen = queues
             .into_iter()
             .flat_map(|queue| within_window(queue, request))
