@@ -10,8 +10,9 @@ It is an example and a test, not a product: one submission at a time, no supervi
     client.py status  --broker ... --system so-tnmt --key key.pem --cert cert.pem \\
                       --about inbox/<delivery>.edxml --from 000.00.12.H60 --code 03
 
-The password may also come from the environment (TRUC_BROKER_PASSWORD). Exit status: 0 done (a receipt
-came, or the messages asked for), 3 refused, 4 no answer or too few messages in time, 2 wrong usage.
+The password may also come from the environment (TRUC_BROKER_PASSWORD). `send` and `status` print the answer,
+`receive` prints one line per message, all JSON. Exit status: 0 done (a receipt came, or as many new
+deliveries as asked for), 3 refused, 4 no answer or too few deliveries in time, 2 wrong usage.
 """
 
 import argparse
@@ -156,7 +157,7 @@ def submit(args, kind: str, body: bytes) -> int:
         if answer is None:
             break
         kind_of_answer, answer = answer
-        print(json.dumps({"type": kind_of_answer, "body": answer}, ensure_ascii=False))
+        print(json.dumps(answer, ensure_ascii=False))
         return DONE if kind_of_answer == "receipt" else REFUSED
     print(json.dumps({"type": "no-answer", "message_id": message_id}))
     return NO_ANSWER
@@ -336,9 +337,15 @@ def status_packet(args) -> bytes:
         if text:
             ElementTree.SubElement(parent, f"{{{NAMESPACE}}}{name}").text = text
 
+    code = getattr(args, "from")
+    names = {
+        party.findtext(f"{{{NAMESPACE}}}OrganId", "").strip(): party.findtext(f"{{{NAMESPACE}}}OrganName", "").strip()
+        for tag in ("From", "To")
+        for party in header.findall(f"{{{NAMESPACE}}}{tag}")
+    }
     reporter = ElementTree.SubElement(message, f"{{{NAMESPACE}}}From")
-    add(reporter, "OrganId", getattr(args, "from"))
-    add(reporter, "OrganName", args.name)
+    add(reporter, "OrganId", code)
+    add(reporter, "OrganName", args.name or names.get(code, ""))
     about = ElementTree.SubElement(message, f"{{{NAMESPACE}}}ResponseFor")
     # Status 13 runs from the document's sender to the recipient that is asked to give it back.
     add(about, "OrganId", args.to or value("From/OrganId"))
@@ -382,7 +389,7 @@ def arguments():
     sending(report)
     report.add_argument("--about", type=pathlib.Path, required=True, help="the document packet")
     report.add_argument("--from", required=True, help="code of the agency that reports")
-    report.add_argument("--name", default="", help="its name")
+    report.add_argument("--name", default="", help="its name; default: as the packet has it")
     report.add_argument("--to", help="with 13: code of the recipient asked; default: the document's sender")
     report.add_argument("--code", required=True, help="01-06, 13, 15, 16")
     report.add_argument("--reason", default="", help="asked for with 02, 13, 16")
