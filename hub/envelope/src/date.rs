@@ -236,6 +236,13 @@ mod tests {
     }
 
     #[test]
+    fn a_text_longer_than_a_date_is_none() {
+        let padded = |length: usize| format!("2020/10/30 12:00:00.{}", "0".repeat(length - 20));
+        assert!(read_timestamp(&padded(MAX_CHARS)).is_ok());
+        assert_eq!(read_timestamp(&padded(MAX_CHARS + 1)), Err(Impossible));
+    }
+
+    #[test]
     fn what_is_written_reads_back_as_usual() {
         let moment = datetime(2026, 1, 2, 3, 4, 5, 0);
         assert_eq!(

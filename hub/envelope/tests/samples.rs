@@ -129,6 +129,15 @@ fn new_documents() {
         );
         assert_eq!(document.business.paper, Some(PaperCopy::None));
         assert_eq!(document.signature, SignaturePresence::OtherForm);
+        let shown = format!("{reading:?}");
+        for hidden in [
+            document.subject.as_str(),
+            "vpcp@gov.vn",
+            "8043100",
+            "Tran Van Mau",
+        ] {
+            assert!(!shown.contains(hidden), "Debug shows {hidden}");
+        }
 
         let [attachment] = document.attachments.as_slice() else {
             panic!("{name}")

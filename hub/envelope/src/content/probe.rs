@@ -247,6 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn the_parts_kept_are_bounded() {
+        let mut probe = Probe::new();
+        for _ in 0..100 {
+            probe.update(&[b'a'; TAIL_MAX]);
+            assert_eq!(probe.head.len(), HEAD_MAX);
+            assert!(probe.tail.len() <= 4 * TAIL_MAX);
+        }
+        probe.update(&[b'b'; TAIL_MAX + 1]);
+        assert!(probe.tail.ends_with(&[b'b'; TAIL_MAX]));
+    }
+
+    #[test]
     fn labels() {
         assert!(label_agrees("Application/PDF; name=x", SniffedType::Pdf));
         assert!(!label_agrees("application/pdf", SniffedType::Zip));

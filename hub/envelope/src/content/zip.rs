@@ -204,6 +204,23 @@ mod tests {
     }
 
     #[test]
+    fn entries_are_looked_at_up_to_their_number() {
+        let mut names = vec!["a"; MAX_ENTRIES];
+        names[MAX_ENTRIES - 1] = "[Content_Types].xml";
+        check(&names, SniffedType::OfficeOpenXml, None);
+        names.insert(0, "a");
+        check(&names, SniffedType::Zip, None);
+    }
+
+    #[test]
+    fn a_list_beyond_the_last_bytes_is_not_guessed_at() {
+        let zip = zip_of(&["a.pdf"; 100], b"");
+        let tail = &zip[zip.len() - 200..];
+        let seen = inspect(&zip[..64], tail, zip.len() as u64);
+        assert_eq!((seen.kind, seen.only_entry_extension), (SniffedType::Zip, None));
+    }
+
+    #[test]
     fn nonsense_does_not_panic() {
         let mut zip = zip_of(&["x.pdf"], b"");
         for at in 0..zip.len() {

@@ -8,8 +8,8 @@ use truc_model::{Operation, Urgency};
 
 use super::{Attachment, Organization, ResponseFor, StaffInfo};
 
-/// A document packet.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+/// A document packet. `Debug` shows no content: a packet may end in a log.
+#[derive(Clone, PartialEq, Eq, Default, Serialize)]
 pub struct DocumentPacket {
     /// `From`: the sender.
     pub from: Organization,
@@ -55,6 +55,19 @@ pub struct DocumentPacket {
     /// Elements the format does not know. They travel with the bytes received; the writer leaves
     /// them out.
     pub unknown: Vec<UnknownElement>,
+}
+
+impl fmt::Debug for DocumentPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DocumentPacket")
+            .field("from", &self.from)
+            .field("to", &self.to)
+            .field("document_id", &self.document_id)
+            .field("operation", &self.business.operation)
+            .field("priority", &self.other.priority)
+            .field("attachments", &self.attachments.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// `Code`: number and notation.

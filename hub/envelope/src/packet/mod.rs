@@ -50,8 +50,8 @@ impl Packet {
     }
 }
 
-/// `From` and `To`: an agency as the packet describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+/// `From` and `To`: an agency as the packet describes it. `Debug` shows its code alone.
+#[derive(Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Organization {
     /// `OrganId`: the agency's code as written, trimmed. Never empty in a reading.
     pub organ_id: String,
@@ -80,6 +80,12 @@ impl Organization {
             organ_name: Some(organ_name.into()),
             ..Self::default()
         }
+    }
+}
+
+impl fmt::Debug for Organization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Organization({:?}, ..)", self.organ_id)
     }
 }
 

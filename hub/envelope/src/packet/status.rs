@@ -1,13 +1,16 @@
 //! The status packet (*gói tin trạng thái*).
 
+use std::fmt;
+
 use jiff::civil::DateTime;
 use serde::Serialize;
 use truc_model::StatusCode;
 
 use super::{Organization, ResponseFor, StaffInfo, UnknownElement};
 
-/// What a party did with a document. It goes to `response_for.organ_id`; there is no `To`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// What a party did with a document. It goes to `response_for.organ_id`; there is no `To`. `Debug`
+/// shows neither reason nor staff.
+#[derive(Clone, PartialEq, Eq, Serialize)]
 pub struct StatusPacket {
     /// `From`: who reports.
     pub from: Organization,
@@ -23,6 +26,17 @@ pub struct StatusPacket {
     pub timestamp: Option<DateTime>,
     /// Elements the format does not know.
     pub unknown: Vec<UnknownElement>,
+}
+
+impl fmt::Debug for StatusPacket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StatusPacket")
+            .field("from", &self.from)
+            .field("response_for", &self.response_for)
+            .field("code", &self.code)
+            .field("timestamp", &self.timestamp)
+            .finish_non_exhaustive()
+    }
 }
 
 impl StatusPacket {

@@ -190,6 +190,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_path_is_cut() {
+        let missing = |length: usize| {
+            let name: &'static str = Box::leak("n".repeat(length).into_boxed_str());
+            Spot::Missing(None, name).path(&Tree::default())
+        };
+        assert_eq!(missing(MAX_PATH).chars().count(), MAX_PATH);
+        assert_eq!(missing(MAX_PATH + 1), format!("{}…", "n".repeat(MAX_PATH)));
+    }
+
+    #[test]
     fn warnings_are_capped_but_a_new_code_is_kept() {
         let mut findings = Findings::default();
         for _ in 0..=MAX_WARNINGS {

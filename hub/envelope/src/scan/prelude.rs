@@ -104,11 +104,18 @@ pub(crate) const fn is_allowed(c: char) -> bool {
 
 fn disallowed_character(text: &str) -> Option<(usize, u32)> {
     let bytes = text.as_bytes();
-    let control = bytes
+    // One look at each byte: U+FFFE and U+FFFF are EF BF BE and EF BF BF.
+    let disallowed = |at: usize, byte: u8| match byte {
+        b'\t' | b'\n' | b'\r' => false,
+        ..b' ' => true,
+        0xEF => matches!(bytes[at..], [_, 0xBF, 0xBE | 0xBF, ..]),
+        _ => false,
+    };
+    let (at, _) = bytes
         .iter()
-        .position(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r'));
-    let outside = text.find(['\u{FFFE}', '\u{FFFF}']);
-    let at = control.into_iter().chain(outside).min()?;
+        .copied()
+        .enumerate()
+        .find(|(at, byte)| disallowed(*at, *byte))?;
     text[at..].chars().next().map(|c| (at, u32::from(c)))
 }
 
@@ -121,6 +128,8 @@ mod tests {
         assert_eq!(disallowed_character("a\tb\r\nđ\u{7F}\u{85}\u{FFFD}"), None);
         assert_eq!(disallowed_character("ab\u{0}"), Some((2, 0)));
         assert_eq!(disallowed_character("đ\u{FFFF}\u{1}"), Some((2, 0xFFFF)));
+        assert_eq!(disallowed_character("\u{1}\u{FFFE}"), Some((0, 1)));
+        assert_eq!(disallowed_character("\u{FFEF}\u{FFFE}"), Some((3, 0xFFFE)));
         assert!(is_allowed('đ') && !is_allowed('\u{1F}') && !is_allowed('\u{FFFE}'));
     }
 }
