@@ -58,6 +58,17 @@ impl Properties {
     /// Most headers read from one message; further ones are left out.
     pub const HEADERS_MAX: usize = 256;
 
+    /// A header that says (with `true`) that something of this message's properties could not be read:
+    /// texts that are not UTF-8, headers of unknown types or nested too deep. Texts are then mended with
+    /// `?`, headers are left out.
+    pub const UNREADABLE: &'static str = "truc-unreadable";
+
+    /// Whether something of them could not be read; see [`Properties::UNREADABLE`].
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        self.headers.contains_key(Self::UNREADABLE)
+    }
+
     /// The text of a header; `None` when it is absent or of another kind.
     #[must_use]
     pub fn text(&self, header: &str) -> Option<&str> {

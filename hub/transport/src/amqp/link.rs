@@ -20,6 +20,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::fault::{Fault, timed_out};
+use super::runtime;
+use super::sieve::Sieve;
 use crate::broker::{BrokerError, BrokerState, Cause};
 use crate::config::BrokerConfig;
 
@@ -332,8 +334,6 @@ async fn watch_over(
 
 /// Connects, encrypts and logs in, within the time allowed.
 async fn connect(role: Role, config: &BrokerConfig) -> Result<(Arc<Session>, Events), BrokerError> {
-    let configuration = |error: &lapin::Error| BrokerError::Configuration(Cause::of(error));
-    let runtime = lapin::runtime::default_runtime().map_err(|error| configuration(&error))?;
     let role = match role {
         Role::Consume => "consume",
         Role::Publish => "publish",
@@ -350,22 +350,24 @@ async fn connect(role: Role, config: &BrokerConfig) -> Result<(Arc<Session>, Eve
     };
     let socket = Socket::default();
     let kept = socket.clone();
+    let plain_runtime = async_rs::TokioRuntime::tokio_current();
     let limit = config.connect_timeout;
     let connecting = Connection::connector(
         config.url.with_heartbeat(config.heartbeat),
-        runtime,
-        async move |uri: AMQPUri, runtime| {
+        runtime::current(),
+        async move |uri: AMQPUri, _| {
             let reach = async {
                 let host = (uri.authority.host.as_str(), uri.authority.port);
                 let addresses: Vec<_> = tokio::net::lookup_host(host).await?.collect();
-                let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+                let stream = AsyncTcpStream::connect(&plain_runtime, addresses).await?;
                 if let AsyncTcpStream::Plain(plain) = &stream {
                     kept.keep(plain.get_ref())?;
                 }
-                match uri.scheme {
-                    AMQPScheme::AMQP => Ok(stream),
-                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await,
-                }
+                let stream = match uri.scheme {
+                    AMQPScheme::AMQP => stream,
+                    AMQPScheme::AMQPS => stream.into_tls(&uri.authority.host, tls.as_ref()).await?,
+                };
+                std::io::Result::Ok(AsyncTcpStream::Plain(Sieve::new(stream)))
             };
             // This runs on lapin's thread, which the time-out outside does not end.
             let reached = timeout(limit, reach).await;

@@ -11,6 +11,8 @@ mod fault;
 mod link;
 mod pending;
 mod publisher;
+mod runtime;
+mod sieve;
 
 pub(crate) use consumer::AmqpSettlement;
 pub(crate) use convert::as_on_the_wire;

@@ -277,7 +277,8 @@ impl PrivateNode {
     /// # Errors
     /// [`NodeError::Command`].
     pub async fn close_all_connections(&self, reason: &str) -> Result<(), NodeError> {
-        self.rabbitmqctl(&["close_all_connections", reason])
+        // Without `--global` only those of the default virtual host.
+        self.rabbitmqctl(&["close_all_connections", "--global", reason])
             .await
             .map(drop)
     }

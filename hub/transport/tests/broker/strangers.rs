@@ -18,37 +18,42 @@ const MESSAGE_ID: u16 = 1 << 7;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn property_bytes_that_are_not_text_do_not_end_the_connection() {
     survives(&[
-        ("message_id", properties(MESSAGE_ID, &short(b"\xff\xfe\x00x"))),
+        (
+            "message_id",
+            true,
+            properties(MESSAGE_ID, &short(b"\xff\xfe\x00x")),
+        ),
         (
             "header name",
+            true,
             properties(HEADERS, &table(&entry(b"a\xc3(b", b"S", &long(b"v")))),
         ),
+        // A value is bytes; it is read as well as it can be.
         (
             "header value",
+            false,
             properties(HEADERS, &table(&entry(b"name", b"S", &long(b"\xff\xff")))),
         ),
-        (
-            "short text value",
-            properties(HEADERS, &table(&entry(b"name", b"s", &short(b"\xff")))),
-        ),
+        ("too deep", true, properties(HEADERS, &table(&nested(9)))),
+        ("deep", false, properties(HEADERS, &table(&nested(8)))),
     ])
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn headers_of_any_depth_do_not_end_the_process() {
-    let mut tables = Vec::new();
+    let tables = nested(DEPTH);
     let mut lists = long(b"");
     for _ in 0..DEPTH {
-        tables = entry(b"", b"F", &long(&tables));
         let mut item = b"A".to_vec();
         item.extend(&lists);
         lists = long(&item);
     }
     survives(&[
-        ("tables", properties(HEADERS, &long(&tables))),
+        ("tables", true, properties(HEADERS, &long(&tables))),
         (
             "lists",
+            true,
             properties(HEADERS, &table(&entry(b"name", b"A", &lists))),
         ),
     ])
@@ -60,13 +65,13 @@ const DEPTH: usize = 18_000;
 
 /// Publishes each message raw, then an honest one, and sees the honest one arrive on a connection that
 /// was never lost.
-async fn survives(messages: &[(&str, Vec<u8>)]) {
+async fn survives(messages: &[(&str, bool, Vec<u8>)]) {
     let node = &calm_node().await.node;
     let vhost = fresh_vhost().await;
     let world = World::on(node, &vhost).await;
     let mut consumer = world.hub.consume(QUEUE, 10, "hub").await.unwrap();
     let state = world.hub.state();
-    for (what, properties) in messages {
+    for (what, unreadable, properties) in messages {
         let mut raw = Raw::connect(node.amqp_port(), system_a().as_str(), "mat-khau", &vhost).await;
         raw.publish("truc.submit", "document", properties, what.as_bytes())
             .await;
@@ -74,6 +79,7 @@ async fn survives(messages: &[(&str, Vec<u8>)]) {
         assert_eq!(name(&delivery.body), *what);
         // A message handed out again would mean that the first time had ended the connection.
         assert!(!delivery.redelivered, "{what}");
+        assert_eq!(delivery.properties.is_unreadable(), *unreadable, "{what}");
         delivery.ack().await.unwrap();
         let publisher = world.a.publisher().await.unwrap();
         let confirming = publisher.publish(submit("honest")).await.unwrap();
@@ -158,6 +164,15 @@ fn properties(flags: u16, bytes: &[u8]) -> Vec<u8> {
     let mut properties = flags.to_be_bytes().to_vec();
     properties.extend(bytes);
     properties
+}
+
+/// Tables in tables; the outermost counts.
+fn nested(depth: usize) -> Vec<u8> {
+    let mut entries = Vec::new();
+    for _ in 1..depth {
+        entries = entry(b"", b"F", &long(&entries));
+    }
+    entries
 }
 
 fn table(entries: &[u8]) -> Vec<u8> {
