@@ -71,7 +71,11 @@ impl Options {
             certificate: self.cert,
         };
         let password = std::env::var(PASSWORD_VARIABLE).ok();
-        Ok(Settings::read(self.config.as_deref(), flags, password.as_deref())?)
+        Ok(Settings::read(
+            self.config.as_deref(),
+            flags,
+            password.as_deref(),
+        )?)
     }
 }
 

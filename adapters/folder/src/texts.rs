@@ -202,3 +202,141 @@ impl Page {
         text
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use truc_adapter_sdk::model::wire::{RecipientLine, WarningLine};
+    use truc_adapter_sdk::model::{
+        DocumentUid, Party, Refusal, RefusalCode, Sha256, StatusCode, WarningCode,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn at() -> Timestamp {
+        "2026-03-02T18:30:15Z".parse().unwrap()
+    }
+
+    fn id() -> MessageId {
+        MessageId::new(Uuid::from_u128(7))
+    }
+
+    fn finding(code: RefusalCode, place: Place) -> Refusal {
+        Refusal::new(code, place, "exactly one", "none")
+    }
+
+    #[test]
+    fn a_refusal_as_people_read_it() {
+        let element = Place::Element {
+            path: "edXML/To".to_owned(),
+            line: 12,
+            column: 3,
+        };
+        let findings = vec![
+            finding(RefusalCode::AttachmentMissing, Place::Message),
+            finding(RefusalCode::RecipientMissing, element),
+        ];
+        let answer = RefusalAnswer::of(Some(id()), findings, 41, at()).unwrap();
+        let expected = "\
+TRỤC TỪ CHỐI GÓI TIN
+The hub has refused the packet
+
+Tệp · File               : cv 12.edxml
+Mã lỗi · Code            : recipient-missing
+Lý do                    : Văn bản không có nơi nhận.
+Reason                   : The document has no recipient.
+Vị trí · Where           : edXML/To (12:3)
+Yêu cầu · Expected       : exactly one
+Thực tế · Found          : none
+Người xử lý · Who must act : văn thư đơn vị gửi · the sender's clerk
+Gửi lại                  : Sửa lỗi rồi gửi lại như một lần gửi mới.
+Sending again            : Correct it, then send it again as a new submission.
+Thời điểm · When         : 03/03/2026 01:30:15 (UTC+7)
+Sự kiện · Event          : 41
+message_id               : 00000000-0000-0000-0000-000000000007
+
+Các lỗi khác · Further findings
+  - attachment-missing — cả tệp · the whole file: Văn bản không có tệp đính kèm. The document has no attachment. (exactly one → none)
+";
+        let found = refusal("cv 12.edxml", Some(id()), &answer);
+        // The colons stand below the longest label's; the page above is written with another width.
+        assert_eq!(squeezed(&found), squeezed(expected));
+        let colons: Vec<usize> = found
+            .lines()
+            .filter_map(|line| line.split_once(" : "))
+            .map(|(label, _)| label.chars().count())
+            .collect();
+        assert!(colons.windows(2).all(|pair| pair[0] == pair[1]), "{found}");
+    }
+
+    /// Runs of spaces made one.
+    fn squeezed(text: &str) -> Vec<String> {
+        text.lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+            .collect()
+    }
+
+    #[test]
+    fn a_receipt_as_people_read_it() {
+        let said = DocumentReceipt {
+            message_id: id(),
+            document: DocumentUid::new(Uuid::from_u128(8)),
+            document_id: "H60.1,2026/03/02,12/STC-VP".to_owned(),
+            event: 40,
+            accepted_at: at(),
+            sha256: Sha256::of(b"abc"),
+            size: 3,
+            recipients: vec![
+                RecipientLine {
+                    code: "H60.2.3".to_owned(),
+                    party: Party::Unresolved(String::new()),
+                    state: TransportStateName::Scheduled,
+                    delivery: None,
+                    cause: None,
+                },
+                RecipientLine {
+                    code: "H99".to_owned(),
+                    party: Party::Unresolved("H99".to_owned()),
+                    state: TransportStateName::Undeliverable,
+                    delivery: None,
+                    cause: Some("unknown-code".to_owned()),
+                },
+            ],
+            warnings: vec![WarningLine::new(WarningCode::DateForm, Place::Message)],
+        };
+        let text = receipt("a.edxml", &said);
+        for line in [
+            "Mã văn bản · DocumentId : H60.1,2026/03/02,12/STC-VP",
+            "  - H60.2.3: chờ gửi · scheduled",
+            "  - H99: không gửi được · undeliverable (unknown-code)",
+            "  - date-form — message: Ngày không ở dạng yyyy/MM/dd. A date is not of the form yyyy/MM/dd.",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn values_stay_on_their_line() {
+        let mut answer =
+            RefusalAnswer::of(None, vec![finding(RefusalCode::Loop, Place::Message)], 0, at()).unwrap();
+        answer.found = "a\nTệp · File : forged".to_owned();
+        let text = refusal("x", None, &answer);
+        assert_eq!(text.lines().filter(|line| line.starts_with("Tệp")).count(), 1);
+        assert!(text.starts_with("CHƯA GỬI LÊN TRỤC"));
+    }
+
+    #[test]
+    fn a_status_receipt_names_the_status() {
+        let said = StatusReceipt {
+            message_id: id(),
+            document: DocumentUid::new(Uuid::from_u128(8)),
+            status: StatusCode::Finished,
+            recipient: Party::Unresolved(String::new()),
+            event: 5,
+            accepted_at: at(),
+            effect: "moved".to_owned(),
+            passed_on: true,
+        };
+        assert!(status_receipt("a", &said).contains("06 Hoàn thành"));
+    }
+}

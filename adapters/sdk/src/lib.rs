@@ -25,7 +25,7 @@ pub mod journal;
 mod report;
 mod run;
 mod submit;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 pub use adapter::{Adapter, Stored, Trouble};
@@ -44,3 +44,6 @@ pub use truc_envelope as envelope;
 pub use truc_model as model;
 /// The state of the connection, and what can be wrong with it.
 pub use truc_transport::{BrokerError, BrokerState, LOG_FILTER, PublishError};
+
+#[cfg(test)]
+mod tests;
