@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use truc_model::{DocumentKind, DocumentUid, Sha256};
+use truc_model::{DocumentKind, Sha256};
 
 use super::Bench;
 use super::kit::{Hub, deliveries, owner};
@@ -206,8 +206,8 @@ pub async fn events_have_no_gaps_under_concurrency(bench: &dyn Bench) {
 pub async fn one_that_cannot_succeed_does_not_take_the_others_along(bench: &dyn Bench) {
     let hub = Hub::open(bench).await;
     let first = hub.document("1");
-    hub.accept(first.clone()).await;
-    // A submission row that no document stands behind: a damaged ledger. Its key cannot be repeated.
+    let known = hub.accept(first.clone()).await;
+    // A receipt that cannot be read: a damaged ledger. What was submitted under its key cannot be repeated.
     let store = bench.open().await;
     let mut tx = store.begin().await.unwrap();
     let orphan = hub.key("xa");
@@ -217,7 +217,7 @@ pub async fn one_that_cannot_succeed_does_not_take_the_others_along(bench: &dyn 
         sha256: first.sha256,
         event: 1,
         accepted_at: hub.ledger.now(),
-        document: DocumentUid::new(orphan.message_id.uuid()),
+        document: known.document,
         receipt: "not a receipt".to_owned(),
     };
     let damage = Changes {

@@ -1,0 +1,412 @@
+//! Pictures of one moment: a read transaction of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use serde_json::json;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use truc_ledger::command::SubmissionKey;
+use truc_ledger::event::{EventRow, Head};
+use truc_ledger::query::{
+    DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
+    StateCounts, page,
+};
+use truc_ledger::rows::{
+    DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow, number_key,
+};
+use truc_ledger::{Snapshot, StoreError};
+use truc_model::delivery::TransportStateName;
+use truc_model::wire::Intake;
+use truc_model::{DeliveryUid, DocumentUid, Sha256};
+
+use crate::column::{Columns as _, to_time};
+use crate::fault::store_error;
+use crate::row;
+use crate::write::{head, latest_directory, limit};
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
+
+pub(crate) struct SqliteSnapshot(sqlx::Transaction<'static, Sqlite>);
+
+impl SqliteSnapshot {
+    pub(crate) async fn begin(pool: &SqlitePool) -> Result<Self, StoreError> {
+        let mut transaction = pool.begin().await.map_err(store_error)?;
+        // A deferred transaction takes its picture at its first read, not at BEGIN.
+        sqlx::query("SELECT 1 FROM event LIMIT 1")
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(store_error)?;
+        Ok(Self(transaction))
+    }
+
+    async fn all<T>(
+        &mut self,
+        query: Query<'_>,
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = query.fetch_all(&mut *self.0).await.map_err(store_error)?;
+        rows.iter().map(read).collect()
+    }
+
+    async fn one<T>(
+        &mut self,
+        query: Query<'_>,
+        read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let row = query.fetch_optional(&mut *self.0).await.map_err(store_error)?;
+        row.as_ref().map(read).transpose()
+    }
+
+    /// How the recipients of these documents stand.
+    async fn states(&mut self, of: &[DocumentUid]) -> Result<HashMap<DocumentUid, StateCounts>, StoreError> {
+        let statement = "SELECT document, state, count(*) AS n FROM recipient \
+             WHERE document IN (SELECT value FROM json_each($1)) GROUP BY document, state";
+        let query = sqlx::query(statement).bind(json!(of).to_string());
+        let rows = self
+            .all(query, |row| {
+                let state = row.word("state", TransportStateName::from_word)?;
+                Ok((row.parsed("document")?, state, row.count("n")?))
+            })
+            .await?;
+        let mut counts: HashMap<DocumentUid, StateCounts> = HashMap::new();
+        for (document, state, n) in rows {
+            counts.entry(document).or_default().add(state, n);
+        }
+        Ok(counts)
+    }
+}
+
+fn micros(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::as_microsecond)
+}
+
+fn line(row: DocumentRow, states: StateCounts) -> DocumentLine {
+    DocumentLine {
+        number: row.number_key(),
+        uid: row.uid,
+        event: row.event,
+        sender: row.identity.sender,
+        sender_code: row.sender_code,
+        document_id: row.identity.document_id,
+        subject: row.facts.subject,
+        type_name: row.facts.type_name,
+        operation: row.facts.operation,
+        urgency: row.facts.urgency,
+        system: row.key.system,
+        accepted_at: row.accepted_at,
+        size: row.size,
+        held: row.held,
+        states,
+    }
+}
+
+/// Only the conditions asked for are written, so that the planner can use their indexes.
+fn list(filter: &DocumentFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM document AS d WHERE 1");
+    if let Some(party) = &filter.party {
+        query.push(" AND (d.sender = ").push_bind(party.to_string());
+        query.push(" OR d.uid IN (SELECT document FROM recipient WHERE party = ");
+        query.push_bind(party.to_string()).push("))");
+    }
+    if let Some(sender) = &filter.sender {
+        query.push(" AND d.sender = ").push_bind(sender.to_string());
+    }
+    if let Some(recipient) = &filter.recipient {
+        query.push(" AND d.uid IN (SELECT document FROM recipient WHERE party = ");
+        query.push_bind(recipient.to_string()).push(")");
+    }
+    if let Some(system) = &filter.system {
+        query.push(" AND (d.system = ").push_bind(system.to_string());
+        query.push(" OR d.uid IN (SELECT document FROM recipient WHERE system = ");
+        query.push_bind(system.to_string()).push("))");
+    }
+    if let Some(state) = filter.state {
+        query.push(" AND d.uid IN (SELECT document FROM recipient WHERE state = ");
+        query.push_bind(state.as_str()).push(")");
+    }
+    if let Some(since) = micros(filter.since) {
+        query.push(" AND d.accepted_at >= ").push_bind(since);
+    }
+    if let Some(until) = micros(filter.until) {
+        query.push(" AND d.accepted_at < ").push_bind(until);
+    }
+    if let Some(text) = &filter.text {
+        let text = text.to_ascii_lowercase();
+        query
+            .push(" AND (instr(lower(d.document_id), ")
+            .push_bind(text.clone());
+        query
+            .push(") > 0 OR instr(lower(coalesce(d.number, '')), ")
+            .push_bind(text);
+        query.push(") > 0)");
+    }
+    if let Some(before) = filter.before {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        query.push(" AND d.event < ").push_bind(before);
+    }
+    query.push(" ORDER BY d.event DESC LIMIT ");
+    query.push_bind(limit(page(filter.limit)));
+    query
+}
+
+fn refused(filter: &RefusalFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("SELECT * FROM refusal WHERE 1");
+    if let Some(system) = &filter.system {
+        query.push(" AND system = ").push_bind(system.to_string());
+    }
+    if let Some(sender) = &filter.sender {
+        query.push(" AND sender = ").push_bind(sender.to_string());
+    }
+    if let Some(code) = filter.code {
+        query.push(" AND code = ").push_bind(code.as_str());
+    }
+    if let Some(since) = micros(filter.since) {
+        query.push(" AND refused_at >= ").push_bind(since);
+    }
+    if let Some(until) = micros(filter.until) {
+        query.push(" AND refused_at < ").push_bind(until);
+    }
+    if let Some(before) = filter.before {
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        query.push(" AND event < ").push_bind(before);
+    }
+    query.push(" ORDER BY event DESC LIMIT ");
+    query.push_bind(limit(page(filter.limit)));
+    query
+}
+
+#[async_trait]
+impl Snapshot for SqliteSnapshot {
+    async fn head(&mut self) -> Result<Head, StoreError> {
+        head(&mut self.0).await
+    }
+
+    async fn submission(&mut self, key: &SubmissionKey) -> Result<Option<SubmissionRow>, StoreError> {
+        let query = sqlx::query("SELECT * FROM submission WHERE system = $1 AND message_id = $2")
+            .bind(key.system.as_str())
+            .bind(key.message_id.to_string());
+        self.one(query, row::submission).await
+    }
+
+    async fn documents(&mut self, filter: &DocumentFilter) -> Result<Vec<DocumentLine>, StoreError> {
+        let mut query = list(filter);
+        let rows = self.all(query.build().persistent(false), row::document).await?;
+        let uids: Vec<DocumentUid> = rows.iter().map(|row| row.uid).collect();
+        let states = self.states(&uids).await?;
+        let lines = rows.into_iter().map(|row| {
+            let states = states.get(&row.uid).copied().unwrap_or_default();
+            line(row, states)
+        });
+        Ok(lines.collect())
+    }
+
+    async fn find(&mut self, text: &str, max: usize) -> Result<Vec<DocumentUid>, StoreError> {
+        let uuid = text.parse::<DocumentUid>().ok().map(|uid| uid.to_string());
+        let statement = "SELECT uid FROM document WHERE event IN (\
+             SELECT event FROM document WHERE uid = $1 \
+             UNION SELECT event FROM document WHERE document_id = $2 \
+             UNION SELECT event FROM document WHERE number = $3 \
+             UNION SELECT d.event FROM recipient AS r JOIN document AS d ON d.uid = r.document WHERE r.delivery = $1 \
+             UNION SELECT d.event FROM status AS s JOIN document AS d ON d.uid = s.document WHERE s.delivery = $1 \
+             UNION SELECT d.event FROM submission AS s JOIN document AS d ON d.uid = s.document \
+             WHERE s.message_id = $1) ORDER BY event DESC LIMIT $4";
+        let query = sqlx::query(statement)
+            .bind(uuid)
+            .bind(text)
+            .bind(number_key(Some(text), None))
+            .bind(limit(max));
+        self.all(query, |row| row.parsed("uid")).await
+    }
+
+    async fn document(&mut self, uid: DocumentUid) -> Result<Option<DocumentRow>, StoreError> {
+        let query = sqlx::query("SELECT * FROM document WHERE uid = $1").bind(uid.to_string());
+        self.one(query, row::document).await
+    }
+
+    async fn recipients(&mut self, document: DocumentUid) -> Result<Vec<RecipientRow>, StoreError> {
+        let query = sqlx::query("SELECT * FROM recipient WHERE document = $1 ORDER BY position")
+            .bind(document.to_string());
+        self.all(query, row::recipient).await
+    }
+
+    async fn statuses(&mut self, document: DocumentUid) -> Result<Vec<StatusRow>, StoreError> {
+        let query =
+            sqlx::query("SELECT * FROM status WHERE document = $1 ORDER BY event").bind(document.to_string());
+        self.all(query, row::status).await
+    }
+
+    async fn outbox_of(&mut self, document: DocumentUid) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE document = $1 ORDER BY priority DESC, event, line";
+        let query = sqlx::query(statement).bind(document.to_string());
+        self.all(query, row::outbox).await
+    }
+
+    async fn trace(&mut self, document: DocumentUid, max: usize) -> Result<Vec<EventRow>, StoreError> {
+        let query = sqlx::query("SELECT * FROM event WHERE document = $1 ORDER BY seq LIMIT $2")
+            .bind(document.to_string())
+            .bind(limit(max));
+        self.all(query, row::event).await
+    }
+
+    async fn events(&mut self, from_seq: u64, max: usize) -> Result<Vec<EventRow>, StoreError> {
+        let query = sqlx::query("SELECT * FROM event WHERE seq >= $1 ORDER BY seq LIMIT $2")
+            .bind(i64::try_from(from_seq).unwrap_or(i64::MAX))
+            .bind(limit(max));
+        self.all(query, row::event).await
+    }
+
+    async fn refusals(&mut self, filter: &RefusalFilter) -> Result<Vec<RefusalRow>, StoreError> {
+        let mut query = refused(filter);
+        self.all(query.build().persistent(false), row::refusal).await
+    }
+
+    async fn inboxes(&mut self) -> Result<Vec<InboxCount>, StoreError> {
+        let statement = "SELECT system, \
+             count(*) FILTER (WHERE awaits_taken = 1 AND place = 'waiting') AS scheduled, \
+             count(*) FILTER (WHERE awaits_taken = 1 AND place = 'leased') AS leased, \
+             count(*) FILTER (WHERE awaits_taken = 1 AND place = 'forwarded') AS forwarded, \
+             count(*) FILTER (WHERE awaits_taken = 0) AS answers, \
+             min(accepted_at) FILTER (WHERE awaits_taken = 1) AS oldest \
+             FROM outbox GROUP BY system ORDER BY system";
+        self.all(sqlx::query(statement), |row| {
+            Ok(InboxCount {
+                system: row.parsed("system")?,
+                scheduled: row.count("scheduled")?,
+                leased: row.count("leased")?,
+                forwarded: row.count("forwarded")?,
+                answers: row.count("answers")?,
+                oldest: row.integer_or_null("oldest")?.and_then(to_time),
+            })
+        })
+        .await
+    }
+
+    async fn late(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE place = 'forwarded' AND moment < $1 \
+             ORDER BY moment, event, line LIMIT $2";
+        let query = sqlx::query(statement)
+            .bind(before.as_microsecond())
+            .bind(limit(max));
+        self.all(query, row::outbox).await
+    }
+
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
+        let query = sqlx::query("SELECT bytes FROM body WHERE sha256 = $1").bind(sha256.as_bytes().to_vec());
+        self.one(query, |row| Ok(Arc::from(row.bytes("bytes")?))).await
+    }
+
+    async fn body_digests(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<Sha256>, StoreError> {
+        // No digest is shorter than 32 bytes: the empty blob comes before all.
+        let after = after.map_or_else(Vec::new, |sha256| sha256.as_bytes().to_vec());
+        let query = sqlx::query("SELECT sha256 FROM body WHERE sha256 > $1 ORDER BY sha256 LIMIT $2")
+            .bind(after)
+            .bind(limit(max));
+        self.all(query, |row| row.digest("sha256")).await
+    }
+
+    async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError> {
+        latest_directory(&mut self.0).await
+    }
+
+    async fn directory(&mut self, version: u64) -> Result<Option<DirectoryRow>, StoreError> {
+        let query = sqlx::query("SELECT * FROM directory WHERE version = $1")
+            .bind(i64::try_from(version).unwrap_or(i64::MAX));
+        self.one(query, row::directory).await
+    }
+
+    async fn recipients_after(
+        &mut self,
+        after: Option<(DocumentUid, u32)>,
+        max: usize,
+    ) -> Result<Vec<RecipientRow>, StoreError> {
+        let (document, position) = after.map_or_else(
+            || (String::new(), -1),
+            |(document, position)| (document.to_string(), i64::from(position)),
+        );
+        let statement = "SELECT * FROM recipient WHERE (document, position) > ($1, $2) \
+             ORDER BY document, position LIMIT $3";
+        let query = sqlx::query(statement)
+            .bind(document)
+            .bind(position)
+            .bind(limit(max));
+        self.all(query, row::recipient).await
+    }
+
+    async fn open_without_outbox(&mut self, max: usize) -> Result<Vec<DeliveryUid>, StoreError> {
+        let statement = "SELECT DISTINCT r.delivery FROM recipient AS r \
+             WHERE r.state IN ('scheduled', 'forwarded') AND r.delivery IS NOT NULL \
+             AND NOT EXISTS (SELECT 1 FROM outbox AS o WHERE o.delivery = r.delivery) ORDER BY r.delivery LIMIT $1";
+        let query = sqlx::query(statement).bind(limit(max));
+        self.all(query, |row| row.parsed("delivery")).await
+    }
+
+    async fn missing_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError> {
+        let statement = "SELECT sha256 FROM (SELECT sha256 FROM document UNION SELECT sha256 FROM status) AS named \
+             WHERE NOT EXISTS (SELECT 1 FROM body AS b WHERE b.sha256 = named.sha256) ORDER BY sha256 LIMIT $1";
+        let query = sqlx::query(statement).bind(limit(max));
+        self.all(query, |row| row.digest("sha256")).await
+    }
+
+    async fn accepted_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<SenderCount>, StoreError> {
+        let statement = "SELECT sender, count(*) AS documents, sum(recipients) AS recipients FROM document \
+             WHERE accepted_at >= $1 AND accepted_at < $2 GROUP BY sender ORDER BY sender";
+        let query = between(statement, since, until);
+        self.all(query, |row| {
+            Ok(SenderCount {
+                sender: row.parsed("sender")?,
+                documents: row.count("documents")?,
+                recipients: row.count("recipients")?,
+            })
+        })
+        .await
+    }
+
+    async fn states_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<StateCount>, StoreError> {
+        let statement = "SELECT d.sender, r.state, count(*) AS n FROM document AS d \
+             JOIN recipient AS r ON r.document = d.uid WHERE d.accepted_at >= $1 AND d.accepted_at < $2 \
+             GROUP BY d.sender, r.state ORDER BY d.sender, r.state";
+        let query = between(statement, since, until);
+        self.all(query, |row| {
+            Ok(StateCount {
+                sender: row.parsed("sender")?,
+                state: row.word("state", TransportStateName::from_word)?,
+                recipients: row.count("n")?,
+            })
+        })
+        .await
+    }
+
+    async fn refused_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<SenderRefusals>, StoreError> {
+        let statement = "SELECT sender, count(*) AS n FROM refusal \
+             WHERE refused_at >= $1 AND refused_at < $2 AND intake = $3 GROUP BY sender ORDER BY sender";
+        let query = between(statement, since, until).bind(Intake::Document.as_str());
+        self.all(query, |row| {
+            Ok(SenderRefusals {
+                sender: row.parsed_or_null("sender")?,
+                refused: row.count("n")?,
+            })
+        })
+        .await
+    }
+}
+
+fn between(statement: &'static str, since: Option<Timestamp>, until: Option<Timestamp>) -> Query<'static> {
+    sqlx::query(statement)
+        .bind(micros(since).unwrap_or(i64::MIN))
+        .bind(micros(until).unwrap_or(i64::MAX))
+}

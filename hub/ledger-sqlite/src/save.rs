@@ -1,0 +1,309 @@
+//! Saves what a transaction adds and changes, table by table, many rows a statement.
+//!
+//! Rows travel as one JSON array in one parameter and are taken apart by `json_each`: the statements are
+//! constants, prepared once, and no limit on the number of parameters is near. Bodies travel as they are.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use truc_ledger::StoreError;
+use truc_ledger::event::EventRow;
+use truc_ledger::rows::{
+    Changes, DirectoryRow, DocumentRow, OutboxBody, OutboxPlace, OutboxRow, RecipientRow, RefusalRow,
+    StatusRow, SubmissionRow,
+};
+use truc_model::Sha256;
+
+use crate::fault::store_error;
+
+/// Most rows in one statement.
+pub(crate) const ROWS_MAX: usize = 500;
+
+/// Most bodies in one statement.
+pub(crate) const BODIES_MAX: usize = 64;
+
+const EVENTS: &str = "INSERT INTO event (seq, at, kind, document, hash, canonical) \
+     SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4), value->>5 FROM json_each($1)";
+
+const DOCUMENTS: &str = "INSERT INTO document (event, uid, sender, document_id, sender_code, system, message_id, \
+     sha256, size, received_at, accepted_at, number, facts, verdict, warnings, directory_version, recipients, held) \
+     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, unhex(value->>7), \
+     value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, \
+     value->>17 FROM json_each($1)";
+
+const RECIPIENTS: &str = "INSERT INTO recipient (document, position, party, codes, system, delivery, state, detail, \
+     business, change) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
+     value->>7, value->>8, value->>9 FROM json_each($1)";
+
+const RECIPIENTS_MOVED: &str = "UPDATE recipient SET state = k.value->>2, detail = k.value->>3, \
+     business = k.value->>4, change = k.value->>5 FROM json_each($1) AS k \
+     WHERE recipient.document = k.value->>0 AND recipient.position = k.value->>1";
+
+const SUBMISSIONS: &str = "INSERT INTO submission (system, message_id, kind, sha256, event, accepted_at, document, \
+     receipt) SELECT value->>0, value->>1, value->>2, unhex(value->>3), value->>4, value->>5, value->>6, value->>7 \
+     FROM json_each($1)";
+
+const REFUSALS: &str = "INSERT INTO refusal (event, system, message_id, sha256, code, intake, size, sender, \
+     received_at, refused_at, document, body_kept, answer) SELECT value->>0, value->>1, value->>2, \
+     unhex(value->>3), value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, \
+     value->>12 FROM json_each($1)";
+
+const STATUSES: &str = "INSERT INTO status (event, document, recipient, code, reporter, system, message_id, sha256, \
+     size, accepted_at, effect, delivery, to_system, reason_given, warnings) SELECT value->>0, value->>1, \
+     value->>2, value->>3, value->>4, value->>5, value->>6, unhex(value->>7), value->>8, value->>9, value->>10, \
+     value->>11, value->>12, value->>13, value->>14 FROM json_each($1)";
+
+const OUTBOX: &str = "INSERT INTO outbox (delivery, system, outgoing, awaits_taken, priority, event, line, document, \
+     correlation_id, body, sha256, size, from_code, to_codes, status, accepted_at, attempts, place, moment, owner, \
+     confirmed, alerted) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
+     value->>7, value->>8, value->>9, unhex(value->>10), value->>11, value->>12, value->>13, value->>14, \
+     value->>15, value->>16, value->>17, value->>18, value->>19, value->>20, value->>21 FROM json_each($1)";
+
+const OUTBOX_MOVED: &str = "UPDATE outbox SET attempts = k.value->>1, place = k.value->>2, moment = k.value->>3, \
+     owner = k.value->>4, confirmed = k.value->>5, alerted = k.value->>6 FROM json_each($1) AS k \
+     WHERE outbox.delivery = k.value->>0";
+
+const OUTBOX_DONE: &str = "DELETE FROM outbox WHERE delivery IN (SELECT value FROM json_each($1))";
+
+const DIRECTORIES: &str = "INSERT INTO directory (version, event, at, json) \
+     SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each($1)";
+
+/// Saves everything. Parents come before those that refer to them.
+pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), StoreError> {
+    let db = connection;
+    rows(db, EVENTS, &changes.events, event).await?;
+    bodies(db, &changes.bodies).await?;
+    rows(db, DOCUMENTS, &changes.documents, document).await?;
+    rows(db, RECIPIENTS, &changes.recipients, recipient).await?;
+    rows(db, RECIPIENTS_MOVED, &changes.recipients_moved, recipient_moved).await?;
+    rows(db, SUBMISSIONS, &changes.submissions, submission).await?;
+    rows(db, REFUSALS, &changes.refusals, refusal).await?;
+    rows(db, STATUSES, &changes.statuses, status).await?;
+    rows(db, OUTBOX, &changes.outbox, outbox).await?;
+    rows(db, OUTBOX_MOVED, &changes.outbox_moved, outbox_moved).await?;
+    rows(db, OUTBOX_DONE, &changes.outbox_done, |delivery| {
+        Ok(json!(delivery))
+    })
+    .await?;
+    rows(db, DIRECTORIES, &changes.directories, directory).await
+}
+
+async fn rows<T>(
+    connection: &mut SqliteConnection,
+    statement: &'static str,
+    rows: &[T],
+    columns: impl Fn(&T) -> Result<Value, StoreError>,
+) -> Result<(), StoreError> {
+    for part in rows.chunks(ROWS_MAX) {
+        let part: Vec<Value> = part.iter().map(&columns).collect::<Result<_, _>>()?;
+        let written = sqlx::query(statement)
+            .bind(Value::Array(part).to_string())
+            .execute(&mut *connection)
+            .await
+            .map_err(store_error)?;
+        tracing::trace!(rows = written.rows_affected(), "ledger rows saved");
+    }
+    Ok(())
+}
+
+async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Arc<[u8]>)]) -> Result<(), StoreError> {
+    for part in bodies.chunks(BODIES_MAX) {
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO body (sha256, bytes) ");
+        insert.push_values(part, |mut row, (sha256, bytes)| {
+            row.push_bind(sha256.as_bytes().to_vec())
+                .push_bind(bytes.to_vec());
+        });
+        insert.push(" ON CONFLICT DO NOTHING");
+        // Its text differs with the number of rows: not worth a place among the prepared statements.
+        insert
+            .build()
+            .persistent(false)
+            .execute(&mut *connection)
+            .await
+            .map_err(store_error)?;
+    }
+    Ok(())
+}
+
+/// JSON that goes into a column as text.
+fn text<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Backend(error.into()))
+}
+
+fn event(row: &EventRow) -> Result<Value, StoreError> {
+    let at = row.at.as_microsecond();
+    Ok(json!([
+        row.seq,
+        at,
+        row.kind.as_str(),
+        row.document,
+        row.hash,
+        row.canonical
+    ]))
+}
+
+fn document(row: &DocumentRow) -> Result<Value, StoreError> {
+    Ok(json!([
+        row.event,
+        row.uid,
+        row.identity.sender,
+        row.identity.document_id,
+        row.sender_code,
+        row.key.system,
+        row.key.message_id,
+        row.sha256,
+        row.size,
+        row.received_at.as_microsecond(),
+        row.accepted_at.as_microsecond(),
+        row.number_key(),
+        text(&row.facts)?,
+        text(&row.verdict)?,
+        text(&row.warnings)?,
+        row.directory_version,
+        row.recipients,
+        u8::from(row.held),
+    ]))
+}
+
+fn recipient(row: &RecipientRow) -> Result<Value, StoreError> {
+    Ok(json!([
+        row.document,
+        row.position,
+        row.party,
+        text(&row.codes)?,
+        row.system,
+        row.delivery,
+        row.state.name().as_str(),
+        text(&row.state)?,
+        row.business.as_str(),
+        row.change.as_str(),
+    ]))
+}
+
+fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
+    Ok(json!([
+        row.document,
+        row.position,
+        row.state.name().as_str(),
+        text(&row.state)?,
+        row.business.as_str(),
+        row.change.as_str(),
+    ]))
+}
+
+fn submission(row: &SubmissionRow) -> Result<Value, StoreError> {
+    Ok(json!([
+        row.key.system,
+        row.key.message_id,
+        row.kind.as_str(),
+        row.sha256,
+        row.event,
+        row.accepted_at.as_microsecond(),
+        row.document,
+        row.receipt,
+    ]))
+}
+
+fn refusal(row: &RefusalRow) -> Result<Value, StoreError> {
+    Ok(json!([
+        row.event,
+        row.key.system.as_ref().map_or("", |system| system.as_str()),
+        row.key.message_id.map_or_else(String::new, |id| id.to_string()),
+        row.key.sha256,
+        row.key.code,
+        row.intake.as_str(),
+        row.size,
+        row.sender,
+        row.received_at.as_microsecond(),
+        row.refused_at.as_microsecond(),
+        row.document,
+        u8::from(row.body_kept),
+        row.answer,
+    ]))
+}
+
+fn status(row: &StatusRow) -> Result<Value, StoreError> {
+    Ok(json!([
+        row.event,
+        row.document,
+        row.recipient,
+        row.code,
+        row.reporter,
+        row.key.system,
+        row.key.message_id,
+        row.sha256,
+        row.size,
+        row.accepted_at.as_microsecond(),
+        row.effect,
+        row.delivery,
+        row.to_system,
+        u8::from(row.reason_given),
+        text(&row.warnings)?,
+    ]))
+}
+
+/// The columns place, moment, owner, confirmed.
+fn place(place: &OutboxPlace) -> (&'static str, Option<i64>, Option<&str>, Option<u32>) {
+    match place {
+        OutboxPlace::Waiting { not_before } => {
+            ("waiting", not_before.map(|at| at.as_microsecond()), None, None)
+        }
+        OutboxPlace::Leased { owner, until } => {
+            ("leased", Some(until.as_microsecond()), Some(owner.as_str()), None)
+        }
+        OutboxPlace::Forwarded { at, attempt } => {
+            ("forwarded", Some(at.as_microsecond()), None, Some(*attempt))
+        }
+    }
+}
+
+fn outbox(row: &OutboxRow) -> Result<Value, StoreError> {
+    let (place, moment, owner, confirmed) = place(&row.place);
+    let body = match &row.body {
+        OutboxBody::Stored => None,
+        OutboxBody::Inline(json) => Some(json),
+    };
+    Ok(json!([
+        row.delivery,
+        row.system,
+        row.outgoing.as_str(),
+        u8::from(row.outgoing.awaits_taken()),
+        row.priority,
+        row.event,
+        row.line,
+        row.document,
+        row.correlation_id,
+        body,
+        row.sha256,
+        row.size,
+        row.from,
+        text(&row.to)?,
+        row.status,
+        row.accepted_at.as_microsecond(),
+        row.attempts,
+        place,
+        moment,
+        owner,
+        confirmed,
+        u8::from(row.alerted),
+    ]))
+}
+
+fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
+    let (place, moment, owner, confirmed) = place(&row.place);
+    let alerted = u8::from(row.alerted);
+    Ok(json!([
+        row.delivery,
+        row.attempts,
+        place,
+        moment,
+        owner,
+        confirmed,
+        alerted
+    ]))
+}
+
+fn directory(row: &DirectoryRow) -> Result<Value, StoreError> {
+    Ok(json!([row.version, row.event, row.at.as_microsecond(), row.json]))
+}
