@@ -200,7 +200,7 @@ impl Reader<'_> {
             }
             Err(Misread::Damaged(delivery, reason)) => {
                 tracing::error!(%delivery, code = reason.code, "a delivery is not what the hub sent; declined");
-                let word = vec![(delivery, Entry::Declined(reason))];
+                let word = vec![(delivery, Entry::Declined(Box::new(reason)))];
                 if self.say_taken(&word).await {
                     settle(vec![settlement], false).await;
                 }
@@ -260,7 +260,7 @@ impl Reader<'_> {
                     });
                     let entry = match stored {
                         Stored::Durable => Entry::Done,
-                        Stored::Declined(reason) => Entry::Declined(cut(reason)),
+                        Stored::Declined(reason) => Entry::Declined(Box::new(cut(reason))),
                     };
                     decided.push((work, entry));
                 }
@@ -443,10 +443,10 @@ fn give_up(work: &Work, trouble: &Trouble, max_attempts: u32) -> Option<Verdict>
         Trouble::Failed(_) if failures >= max_attempts => {
             tracing::error!(%id, kind, failures, %error, "given up");
             Some(match work.item.delivery() {
-                Some(_) => Verdict::Decided(Entry::Declined(Reason {
+                Some(_) => Verdict::Decided(Entry::Declined(Box::new(Reason {
                     code: "adapter-failed".to_owned(),
                     reason: format!("the recipient's adapter could not store it in {failures} attempts"),
-                })),
+                }))),
                 None => Verdict::Dead,
             })
         }
