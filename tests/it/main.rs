@@ -1,1 +1,10 @@
-//! it
+//! Scenarios against a private RabbitMQ, hubs and adapters in processes of their own.
+
+mod broker;
+mod crash;
+mod demo;
+mod journey;
+mod permissions;
+mod python;
+mod refusals;
+mod window;

@@ -90,7 +90,7 @@ impl Twin {
         };
         let system = SystemId::new(system).unwrap();
         let publisher = self.broker.as_system(&system).publisher().await.unwrap();
-        publisher.publish(message).await.unwrap().await.unwrap();
+        let _confirmed = publisher.publish(message).await.unwrap().await.unwrap();
         id
     }
 
@@ -191,7 +191,7 @@ async fn what_cannot_be_attributed_goes_to_the_dead_letters() {
         body: Arc::from(&b"x"[..]),
     };
     let publisher = twin.broker.publisher().await.unwrap();
-    publisher.publish(message).await.unwrap().await.unwrap();
+    let _confirmed = publisher.publish(message).await.unwrap().await.unwrap();
     while twin.broker.peek("truc.dead.letters").is_empty() {
         tokio::task::yield_now().await;
     }

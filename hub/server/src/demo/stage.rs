@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use truc_directory::{CertificateRow, Directory, Editor, ImportOptions, Validity as DatedValidity};
 use truc_envelope::seal::SealingKey;
 use truc_ledger::{DirectorySummary, Ledger, NewDirectory};
+use truc_ledger_sqlite::SqliteStore;
 use truc_model::{Clock, Random, SystemClock, SystemId, SystemRandom};
 use truc_transport::private_node::PrivateNode;
 use truc_transport::{AmqpBroker, Broker, BrokerConfig};
@@ -128,6 +129,7 @@ impl Stage {
             amqp: host_of(&admin),
             programs: setting.programs.to_owned(),
         };
+        SqliteStore::migrate(&stage.config.ledger.path).await.doing("making the ledger's tables")?;
         let ledger = stage.ledger().await?;
         stage.fill_directory(&ledger, setting, clock.as_ref(), random.as_ref(), validity).await?;
 

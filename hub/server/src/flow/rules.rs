@@ -25,8 +25,6 @@ pub struct Rules {
     pub limits: Limits,
     /// Largest packet.
     pub max_body_bytes: usize,
-    /// Most recipients.
-    pub max_recipients: usize,
     /// How far a seal's time may be off.
     pub seal_tolerance: Tolerance,
     /// This hub's own code.
@@ -66,7 +64,6 @@ impl Rules {
                 ..Limits::default()
             },
             max_body_bytes: config.intake.max_body_bytes,
-            max_recipients: config.intake.max_recipients,
             seal_tolerance: Tolerance {
                 max_ahead: Duration::from_secs(config.seal.max_ahead_s.into()),
                 max_age: Duration::from_secs(u64::from(config.seal.max_age_days) * 24 * 3600),

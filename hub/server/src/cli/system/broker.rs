@@ -111,6 +111,7 @@ pub(in super::super) const fn accounts_next(error: &AccountsError) -> &'static s
             "start RabbitMQ with its plugin rabbitmq_management, and check broker.management_url"
         }
         AccountsError::Refused { .. } => "rabbitmqctl set_user_tags <user> administrator",
+        AccountsError::NotASystem { .. } => "choose another system id, or take the user's tags away",
         AccountsError::Answer { .. } | AccountsError::Unreadable { .. } => {
             "see what `truc doctor` says of the broker"
         }

@@ -5,12 +5,11 @@
 //! |---|---|---|
 //! | 1 | [`message`] | unknown system, no `message_id`, wrong type, empty or too large a body |
 //! | 2 | [`seal`] | a seal that does not hold |
-//! | 3 | [`envelope`] | bytes that are no packet, or not of the declared kind |
+//! | 3 | [`envelope`] | bytes that are no packet, not of the declared kind, or beyond a limit |
 //! | 4 | [`signed`] | nobody answers for the bytes, and the system's policy asks for it |
 //! | 5 | [`sender`] | a `From` unknown here, or not the calling system's |
-//! | 6 | [`recipients`] | too many recipients |
-//! | 7 | [`path`] | a packet that already passed this hub |
-//! | 8 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
+//! | 6 | [`path`] | a packet that already passed this hub |
+//! | 7 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
 //!
 //! To add one: a file here, a line in [`ORDER`] at its place, a refusal code with its page, and a packet
 //! in `tests/documents/` named by the code.
@@ -18,7 +17,6 @@
 pub mod envelope;
 pub mod message;
 pub mod path;
-pub mod recipients;
 pub mod seal;
 pub mod secrecy;
 pub mod sender;
@@ -83,13 +81,12 @@ impl Examination<'_> {
 pub type Check = fn(&mut Examination<'_>) -> Next;
 
 /// The order.
-pub const ORDER: [Check; 8] = [
+pub const ORDER: [Check; 7] = [
     message::check,
     seal::check,
     envelope::check,
     signed::check,
     sender::check,
-    recipients::check,
     path::check,
     secrecy::check,
 ];
