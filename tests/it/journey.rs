@@ -41,7 +41,10 @@ const MINISTRY: Agency = ("000.00.00.G13", "Bộ Tài nguyên và Môi trường
 fn letter(from: Agency, to: &[Agency], number: u32) -> Draft<'static> {
     Draft {
         from,
-        to: to.iter().map(|(code, name)| ((*code).to_owned(), (*name).to_owned())).collect(),
+        to: to
+            .iter()
+            .map(|(code, name)| ((*code).to_owned(), (*name).to_owned()))
+            .collect(),
         number,
         notation: "STNMT-VP",
         type_name: "Công văn",
@@ -65,7 +68,10 @@ fn named(letter: &Draft<'_>) -> ResponseFor {
 
 /// How the sender names its letter to one recipient, in a status 13.
 fn asked_back(letter: &Draft<'_>, from: Agency) -> ResponseFor {
-    ResponseFor { organ_id: from.0.to_owned(), ..named(letter) }
+    ResponseFor {
+        organ_id: from.0.to_owned(),
+        ..named(letter)
+    }
 }
 
 /// A status packet. `words` is its Description; other words make other bytes.
@@ -79,7 +85,11 @@ fn status(from: Agency, about: ResponseFor, code: StatusCode, words: &str) -> Ve
 
 /// The hub's id of the document an answer speaks of.
 fn uid(answer: &serde_json::Value) -> Result<DocumentUid, StageError> {
-    answer["document"].as_str().unwrap_or_default().parse().doing("reading an answer")
+    answer["document"]
+        .as_str()
+        .unwrap_or_default()
+        .parse()
+        .doing("reading an answer")
 }
 
 /// Everything the ledger has about a document.
@@ -89,20 +99,36 @@ async fn view(ledger: &Ledger, document: DocumentUid) -> Result<DocumentView, St
 }
 
 /// Where one recipient stands, in the ledger's words: transport, business, change.
-async fn standing(ledger: &Ledger, document: DocumentUid, to: Agency) -> Result<[&'static str; 3], StageError> {
+async fn standing(
+    ledger: &Ledger,
+    document: DocumentUid,
+    to: Agency,
+) -> Result<[&'static str; 3], StageError> {
     let view = view(ledger, document).await?;
     let row = recipient(&view, to)?;
-    Ok([row.state.name().as_str(), row.business.as_str(), row.change.as_str()])
+    Ok([
+        row.state.name().as_str(),
+        row.business.as_str(),
+        row.change.as_str(),
+    ])
 }
 
 /// The row of one recipient.
 fn recipient(view: &DocumentView, to: Agency) -> Result<&RecipientRow, StageError> {
-    let found = view.recipients.iter().find(|row| row.codes.iter().any(|code| code == to.0));
+    let found = view
+        .recipients
+        .iter()
+        .find(|row| row.codes.iter().any(|code| code == to.0));
     found.ok_or_else(|| StageError(format!("{} is no recipient of {}", to.0, view.document.uid)))
 }
 
 /// Waits until a recipient stands so.
-async fn stands(ledger: &Ledger, document: DocumentUid, to: Agency, expected: &str) -> Result<(), StageError> {
+async fn stands(
+    ledger: &Ledger,
+    document: DocumentUid,
+    to: Agency,
+    expected: &str,
+) -> Result<(), StageError> {
     until(&format!("{} to be {expected}", to.0), async || {
         let now = standing(ledger, document, to).await.ok()?;
         (now[0] == expected).then_some(())
@@ -114,7 +140,10 @@ async fn stands(ledger: &Ledger, document: DocumentUid, to: Agency, expected: &s
 async fn quiet(ledger: &Ledger) -> Result<(), StageError> {
     until("everything to reach its inbox", async || {
         let counts = ledger.inbox_counts().await.ok()?;
-        counts.iter().all(|count| count.scheduled + count.leased + count.answers == 0).then_some(())
+        counts
+            .iter()
+            .all(|count| count.scheduled + count.leased + count.answers == 0)
+            .then_some(())
     })
     .await
 }
@@ -124,7 +153,10 @@ async fn facts(ledger: &Ledger) -> Result<Vec<Fact>, StageError> {
     let mut facts = Vec::new();
     let mut next = 1;
     loop {
-        let page = ledger.events(next, truc_ledger::query::PAGE_MAX).await.doing("reading the events")?;
+        let page = ledger
+            .events(next, truc_ledger::query::PAGE_MAX)
+            .await
+            .doing("reading the events")?;
         let Some(last) = page.last() else { return Ok(facts) };
         next = last.seq + 1;
         for row in &page {
@@ -135,9 +167,15 @@ async fn facts(ledger: &Ledger) -> Result<Vec<Fact>, StageError> {
 
 /// The ledger is sound and its balance true, counted from rows and from events; gives the total.
 async fn sound(ledger: &Ledger) -> Result<BalanceRow, StageError> {
-    let balance = ledger.balance(&BalanceFilter::default()).await.doing("balancing")?;
+    let balance = ledger
+        .balance(&BalanceFilter::default())
+        .await
+        .doing("balancing")?;
     check(balance.balances(), || format!("{balance:?}"))?;
-    let report = ledger.verify(&VerifyOptions::default()).await.doing("verifying")?;
+    let report = ledger
+        .verify(&VerifyOptions::default())
+        .await
+        .doing("verifying")?;
     check(report.is_sound(), || format!("{report:?}"))?;
     Ok(balance.total)
 }

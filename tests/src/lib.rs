@@ -21,6 +21,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
 
 static NODE: OnceLock<(PrivateNode, TempDir)> = OnceLock::new();
 static STARTING: Mutex<()> = Mutex::const_new(());
+static SETTING_UP: Mutex<()> = Mutex::const_new(());
 
 /// How many stages play at once. Each has its own processes; more than the machine has processors only
 /// makes all of them slow.
@@ -87,6 +88,8 @@ pub async fn set(name: &str, config: &str) -> Result<Set, StageError> {
 pub async fn set_on(node: &PrivateNode, name: &str, config: &str) -> Result<Set, StageError> {
     let dir = tempfile::tempdir().map_err(|error| StageError(error.to_string()))?;
     let programs = programs()?;
+    // Accounts belong to the whole broker: two stages must not make the same one at the same moment.
+    let _one_at_a_time = SETTING_UP.lock().await;
     let setting = Setting { vhost: name, agencies: AGENCIES, systems: SYSTEMS, config, programs: &programs };
     let stage = Stage::set_up(node, &dir.path().join("stage"), &setting).await?;
     Ok(Set { stage, _dir: dir })

@@ -50,6 +50,12 @@ pub enum AccountsError {
         /// The user.
         user: String,
     },
+    /// The name belongs to a user with tags: an administrator or another person.
+    #[error("broker user '{user}' has management tags; a system cannot have its name")]
+    NotASystem {
+        /// The user.
+        user: String,
+    },
     /// It answered something else.
     #[error("the management interface answered {status} to {request}: {reason}")]
     Answer {
@@ -129,8 +135,9 @@ impl Accounts {
     /// Makes a system's user or gives it a new password, with a system's rights and no other.
     ///
     /// # Errors
-    /// [`AccountsError`].
+    /// [`AccountsError::NotASystem`] when the name is an administrator's (its rights would be lost).
     pub async fn ensure_system(&self, system: &SystemId, password: &str) -> Result<(), AccountsError> {
+        self.is_there(system).await?;
         self.set_password(system, password).await?;
         let (configure, write, read) = system_permissions(system);
         let (vhost, user) = (encode(&self.0.vhost), encode(system.as_str()));
@@ -144,9 +151,14 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError::Answer`] with status 404 when there is no such user.
     pub async fn rotate_password(&self, system: &SystemId, password: &str) -> Result<(), AccountsError> {
-        let path = format!("/api/users/{}", encode(system.as_str()));
-        let _: Value = self.get(path).await?;
-        self.set_password(system, password).await
+        if self.is_there(system).await? {
+            return self.set_password(system, password).await;
+        }
+        Err(AccountsError::Answer {
+            status: 404,
+            request: format!("GET /api/users/{system}"),
+            reason: "no such user".to_owned(),
+        })
     }
 
     /// Removes a system's user; its connections end. The inbox stays, with what is in it.
@@ -154,6 +166,9 @@ impl Accounts {
     /// # Errors
     /// [`AccountsError`]; a user who is not there is no error.
     pub async fn remove_system(&self, system: &SystemId) -> Result<(), AccountsError> {
+        if !self.is_there(system).await? {
+            return Ok(());
+        }
         self.close_connections(system).await?;
         let path = format!("/api/users/{}", encode(system.as_str()));
         match self.call("DELETE", path, None).await {
@@ -258,6 +273,33 @@ impl Accounts {
                 .into_iter()
                 .map(|alarm| format!("{} on {}", alarm.resource, alarm.node))
                 .collect(),
+        })
+    }
+
+    /// Whether a system's user exists; an error when the name is somebody else's.
+    async fn is_there(&self, system: &SystemId) -> Result<bool, AccountsError> {
+        #[derive(Deserialize)]
+        struct Row {
+            // A list since RabbitMQ 3.9, before that a text with commas.
+            #[serde(default)]
+            tags: Value,
+        }
+        let path = format!("/api/users/{}", encode(system.as_str()));
+        let row: Row = match self.get(path).await {
+            Ok(row) => row,
+            Err(AccountsError::Answer { status: 404, .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let none = match &row.tags {
+            Value::Array(tags) => tags.is_empty(),
+            Value::String(tags) => tags.is_empty(),
+            _ => true,
+        };
+        if none {
+            return Ok(true);
+        }
+        Err(AccountsError::NotASystem {
+            user: system.to_string(),
         })
     }
 

@@ -30,23 +30,35 @@ fn a_new_system_is_served_without_a_restart() {
         stands(&ledger, before, JUSTICE, "forwarded").await?;
 
         let new = joined(stage, &ledger).await?;
-        node().await?.accounts(&stage.vhost).ensure_system(&new.id, &new.password).await.doing("making an account")?;
+        node()
+            .await?
+            .accounts(&stage.vhost)
+            .ensure_system(&new.id, &new.password)
+            .await
+            .doing("making an account")?;
 
         // The hub declares the inbox by itself; then what is accepted goes there.
         let broker = stage.connect(&new).await?;
         let inbox = truc_model::wire::inbox(&new.id);
-        until("the inbox of the new system", async || broker.queue_depth(&inbox).await.ok()).await?;
+        until("the inbox of the new system", async || {
+            broker.queue_depth(&inbox).await.ok()
+        })
+        .await?;
         broker.close().await;
         let mut desk = Desk::with(RawClient::connect(stage, &new).await?, NEW);
         let mut by_the_old_way = 1;
         let after = loop {
-            let document = uid(&sender.send(&letter(ENVIRONMENT, &[JUSTICE], 10 + by_the_old_way)).await?)?;
+            let document = uid(&sender
+                .send(&letter(ENVIRONMENT, &[JUSTICE], 10 + by_the_old_way))
+                .await?)?;
             let row = recipient(&view(&ledger, document).await?, JUSTICE)?.clone();
             if row.system.as_ref() == Some(&new.id) {
                 break document;
             }
             by_the_old_way += 1;
-            check(by_the_old_way < 1000, || "the new directory did not come into force".to_owned())?;
+            check(by_the_old_way < 1000, || {
+                "the new directory did not come into force".to_owned()
+            })?;
         };
         let came = desk.document(after).await?;
         desk.take(came).await?;
@@ -59,23 +71,35 @@ fn a_new_system_is_served_without_a_restart() {
         let (kind, answer) = {
             let mut old = Desk::open(stage, "ubnd-tinh").await?;
             let answer = old
-                .submit(truc_model::wire::Intake::Document, &letter(JUSTICE, &[ENVIRONMENT], 2).packet())
+                .submit(
+                    truc_model::wire::Intake::Document,
+                    &letter(JUSTICE, &[ENVIRONMENT], 2).packet(),
+                )
                 .await?;
             old.close().await;
             answer
         };
-        check(kind == "refusal" && answer["code"] == "sender-not-served", || format!("{kind} {answer}"))?;
+        check(kind == "refusal" && answer["code"] == "sender-not-served", || {
+            format!("{kind} {answer}")
+        })?;
 
         // What was forwarded before stays where it was sent: in the old system's inbox, waiting.
         let row = recipient(&view(&ledger, before).await?, JUSTICE)?.clone();
-        check(row.system.is_some_and(|system| system.as_str() == "ubnd-tinh"), || "it moved".to_owned())?;
-        check(row.state.name().as_str() == "forwarded", || format!("{:?}", row.state))?;
+        check(
+            row.system.is_some_and(|system| system.as_str() == "ubnd-tinh"),
+            || "it moved".to_owned(),
+        )?;
+        check(row.state.name().as_str() == "forwarded", || {
+            format!("{:?}", row.state)
+        })?;
         quiet(&ledger).await?;
         let last = uid(&sender.send(&letter(ENVIRONMENT, &[JUSTICE], 3)).await?)?;
         desk.nothing_else(&ledger, last).await?;
         let total = sound(&ledger).await?;
         let waiting = u64::from(by_the_old_way) + 1;
-        check((total.accepted, total.waiting) == (waiting + 3, waiting), || format!("{total:?}"))?;
+        check((total.accepted, total.waiting) == (waiting + 3, waiting), || {
+            format!("{total:?}")
+        })?;
         sender.close().await;
         desk.close().await;
         Ok(())
@@ -86,8 +110,12 @@ fn a_new_system_is_served_without_a_restart() {
 async fn joined(stage: &Stage, ledger: &Ledger) -> Result<Connected, StageError> {
     let id = SystemId::new(NEW).doing("naming a system")?;
     let validity = Validity {
-        not_before: now().saturating_sub(SignedDuration::from_hours(1)).doing("dating a certificate")?,
-        not_after: now().saturating_add(SignedDuration::from_hours(24)).doing("dating a certificate")?,
+        not_before: now()
+            .saturating_sub(SignedDuration::from_hours(1))
+            .doing("dating a certificate")?,
+        not_after: now()
+            .saturating_add(SignedDuration::from_hours(24))
+            .doing("dating a certificate")?,
     };
     let issued = stage
         .authority
@@ -108,25 +136,44 @@ async fn joined(stage: &Stage, ledger: &Ledger) -> Result<Connected, StageError>
     let agency = current.find_code(&code).map(|agency| agency.id);
     let agency = agency.ok_or_else(|| StageError(format!("{code} is not in the sample directory")))?;
     let mut editor = Editor::new(&current);
-    editor.add_system(System::new(id.clone(), "Hệ thống của Sở Tư pháp", SystemKind::Agency)).doing("adding it")?;
+    editor
+        .add_system(System::new(
+            id.clone(),
+            "Hệ thống của Sở Tư pháp",
+            SystemKind::Agency,
+        ))
+        .doing("adding it")?;
     let row = CertificateRow {
         pem: issued.certificate_pem,
         thumbprint: issued.thumbprint,
         valid: DatedValidity::ALWAYS,
     };
-    editor.add_certificate(&id, row).doing("binding its certificate")?;
-    editor.assign(agency, Some(&id), SystemClock.today()).doing("assigning it")?;
+    editor
+        .add_certificate(&id, row)
+        .doing("binding its certificate")?;
+    editor
+        .assign(agency, Some(&id), SystemClock.today())
+        .doing("assigning it")?;
     let next = editor.finish();
     let order = NewDirectory {
         expected_version: current.version(),
         version: next.version(),
         json: next.to_json(),
         who: "operator".to_owned(),
-        summary: DirectorySummary { added: 1, changed: 1, ..DirectorySummary::default() },
+        summary: DirectorySummary {
+            added: 1,
+            changed: 1,
+            ..DirectorySummary::default()
+        },
     };
-    ledger.save_directory(order.clone()).await.doing("saving the directory")?;
+    ledger
+        .save_directory(order.clone())
+        .await
+        .doing("saving the directory")?;
     // Two editors cannot overwrite each other.
     let moved = ledger.save_directory(order).await;
-    check(matches!(moved, Err(LedgerError::DirectoryMoved { .. })), || format!("{moved:?}"))?;
+    check(matches!(moved, Err(LedgerError::DirectoryMoved { .. })), || {
+        format!("{moved:?}")
+    })?;
     Ok(connected)
 }

@@ -12,8 +12,8 @@ use truc_tests::{check, play, set};
 
 use super::desk::Desk;
 use super::{
-    ENVIRONMENT, HAM_YEN, LAM_BINH, PHU_LUU, TUYEN_QUANG, asked_back, letter, named, quiet, sound, standing, status,
-    uid, view,
+    ENVIRONMENT, HAM_YEN, LAM_BINH, PHU_LUU, TUYEN_QUANG, asked_back, letter, named, quiet, sound, standing,
+    status, uid, view,
 };
 
 #[test]
@@ -33,10 +33,14 @@ fn a_status_finds_its_document_or_is_refused_and_recorded() {
 
         // Strangers: of the same system as a recipient, of another system, and a 13 to one who never got it.
         let stranger = status(LAM_BINH, named(&sent), Accepted, "");
-        districts.refused(Intake::Status, &stranger, "status-stranger").await?;
+        districts
+            .refused(Intake::Status, &stranger, "status-stranger")
+            .await?;
         recorded(&ledger, RefusalCode::StatusStranger, &stranger, Some(document)).await?;
         let other = status(PHU_LUU, named(&sent), Arrived, "");
-        communes.refused(Intake::Status, &other, "status-stranger").await?;
+        communes
+            .refused(Intake::Status, &other, "status-stranger")
+            .await?;
         recorded(&ledger, RefusalCode::StatusStranger, &other, Some(document)).await?;
         let astray = status(ENVIRONMENT, asked_back(&sent, LAM_BINH), TakeBack, "Gửi nhầm");
         sender.refused(Intake::Status, &astray, "status-stranger").await?;
@@ -53,30 +57,63 @@ fn a_status_finds_its_document_or_is_refused_and_recorded() {
             promulgation_date: Some(sent.issued.saturating_sub(1.year())),
             ..named(&sent)
         };
-        let other_sender = ResponseFor { organ_id: PHU_LUU.0.to_owned(), ..named(&sent) };
+        let other_sender = ResponseFor {
+            organ_id: PHU_LUU.0.to_owned(),
+            ..named(&sent)
+        };
         for about in [unknown, last_year, other_sender] {
             let packet = status(HAM_YEN, about, Accepted, "");
-            let answer = districts.refused(Intake::Status, &packet, "status-unknown-document").await?;
-            check(answer["where"]["path"].as_str().is_some_and(|path| path.ends_with("ResponseFor")), || {
-                answer.to_string()
-            })?;
+            let answer = districts
+                .refused(Intake::Status, &packet, "status-unknown-document")
+                .await?;
+            check(
+                answer["where"]["path"]
+                    .as_str()
+                    .is_some_and(|path| path.ends_with("ResponseFor")),
+                || answer.to_string(),
+            )?;
             recorded(&ledger, RefusalCode::StatusUnknownDocument, &packet, None).await?;
         }
 
         // Refused before the document matters: another agency's name, the wrong queue.
         let forged = status(HAM_YEN, named(&sent), Accepted, "");
-        communes.refused(Intake::Status, &forged, "sender-not-served").await?;
-        districts.refused(Intake::Document, &forged, "envelope-kind-mismatch").await?;
+        communes
+            .refused(Intake::Status, &forged, "sender-not-served")
+            .await?;
+        districts
+            .refused(Intake::Document, &forged, "envelope-kind-mismatch")
+            .await?;
         let unmoved = standing(&ledger, document, HAM_YEN).await?;
-        check(unmoved == ["taken", "unreported", "none"], || format!("{unmoved:?}"))?;
-        check(view(&ledger, document).await?.statuses.is_empty(), || "a refused status was recorded".to_owned())?;
+        check(unmoved == ["taken", "unreported", "none"], || {
+            format!("{unmoved:?}")
+        })?;
+        check(view(&ledger, document).await?.statuses.is_empty(), || {
+            "a refused status was recorded".to_owned()
+        })?;
 
         // Found: by number and year without a DocumentId, or under another one; under other codes.
-        let no_name = ResponseFor { document_id: None, ..named(&sent) };
-        let other_name = ResponseFor { document_id: Some("53234".to_owned()), ..named(&sent) };
-        let no_number = ResponseFor { code: None, promulgation_date: None, ..named(&sent) };
-        let other_codes = ResponseFor { organ_id: "H60.09".to_owned(), ..named(&sent) };
-        let spaced = ResponseFor { code: Some(" 11 / STNMT-VP ".to_owned()), document_id: None, ..named(&sent) };
+        let no_name = ResponseFor {
+            document_id: None,
+            ..named(&sent)
+        };
+        let other_name = ResponseFor {
+            document_id: Some("53234".to_owned()),
+            ..named(&sent)
+        };
+        let no_number = ResponseFor {
+            code: None,
+            promulgation_date: None,
+            ..named(&sent)
+        };
+        let other_codes = ResponseFor {
+            organ_id: "H60.09".to_owned(),
+            ..named(&sent)
+        };
+        let spaced = ResponseFor {
+            code: Some(" 11 / STNMT-VP ".to_owned()),
+            document_id: None,
+            ..named(&sent)
+        };
         for (about, from, code, business) in [
             (no_name, HAM_YEN, Arrived, "arrived"),
             (other_name, HAM_YEN, Accepted, "accepted"),
@@ -86,14 +123,18 @@ fn a_status_finds_its_document_or_is_refused_and_recorded() {
         ] {
             let packet = status(from, about, code, "");
             let receipt = districts.report(&packet).await?;
-            check(receipt["document"] == document.to_string(), || receipt.to_string())?;
+            check(receipt["document"] == document.to_string(), || {
+                receipt.to_string()
+            })?;
             let came = sender.status(&packet).await?;
             sender.take(came).await?;
             let [_, now, _] = standing(&ledger, document, HAM_YEN).await?;
             check(now == business, || format!("{code}: {now}"))?;
         }
         let untouched = standing(&ledger, document, TUYEN_QUANG).await?;
-        check(untouched == ["taken", "unreported", "none"], || format!("{untouched:?}"))?;
+        check(untouched == ["taken", "unreported", "none"], || {
+            format!("{untouched:?}")
+        })?;
 
         quiet(&ledger).await?;
         let last = uid(&sender.send(&letter(ENVIRONMENT, &[HAM_YEN], 12)).await?)?;
@@ -118,7 +159,10 @@ async fn recorded(
     packet: &[u8],
     document: Option<DocumentUid>,
 ) -> Result<(), StageError> {
-    let filter = RefusalFilter { code: Some(code), ..RefusalFilter::default() };
+    let filter = RefusalFilter {
+        code: Some(code),
+        ..RefusalFilter::default()
+    };
     let refusals = ledger.refusals(&filter).await.doing("reading the refusals")?;
     let sha256 = Sha256::of(packet);
     let found = refusals.iter().find(|row| row.key.sha256 == sha256);
@@ -127,5 +171,7 @@ async fn recorded(
         || format!("{code:?}: {found:?}"),
     )?;
     let kept = ledger.body(sha256).await.doing("reading a body")?;
-    check(kept.is_some_and(|kept| *kept == *packet), || "the refused bytes were not kept".to_owned())
+    check(kept.is_some_and(|kept| *kept == *packet), || {
+        "the refused bytes were not kept".to_owned()
+    })
 }

@@ -14,8 +14,8 @@ use truc_transport::Message;
 
 use super::desk::{Desk, delivery_id};
 use super::{
-    Agency, ENVIRONMENT, HAM_YEN, LAM_BINH, TUYEN_QUANG, asked_back, letter, named, quiet, sound, standing, status,
-    uid, view,
+    Agency, ENVIRONMENT, HAM_YEN, LAM_BINH, TUYEN_QUANG, asked_back, letter, named, quiet, sound, standing,
+    status, uid, view,
 };
 
 /// Who reports what about which recipient, in which words; what the receipt says of it; where the
@@ -37,7 +37,14 @@ const fn row(
     business: &'static str,
     change: &'static str,
 ) -> Row {
-    Row { about, code, words, effect, business, change }
+    Row {
+        about,
+        code,
+        words,
+        effect,
+        business,
+        change,
+    }
 }
 
 const ROWS: [Row; 26] = [
@@ -56,8 +63,22 @@ const ROWS: [Row; 26] = [
     row(TUYEN_QUANG, Processing, "", "moved", "processing", "none"),
     row(TUYEN_QUANG, Accepted, "", "late", "processing", "none"),
     row(TUYEN_QUANG, Arrived, "", "late", "processing", "none"),
-    row(TUYEN_QUANG, Rejected, "Không đúng thẩm quyền", "odd", "processing", "none"),
-    row(TUYEN_QUANG, Accepted, "lần nữa", "duplicate", "processing", "none"),
+    row(
+        TUYEN_QUANG,
+        Rejected,
+        "Không đúng thẩm quyền",
+        "odd",
+        "processing",
+        "none",
+    ),
+    row(
+        TUYEN_QUANG,
+        Accepted,
+        "lần nữa",
+        "duplicate",
+        "processing",
+        "none",
+    ),
     row(TUYEN_QUANG, Finished, "", "moved", "done", "none"),
     // Returned, then taken after all.
     row(LAM_BINH, Rejected, "Thiếu phụ lục", "moved", "rejected", "none"),
@@ -65,9 +86,30 @@ const ROWS: [Row; 26] = [
     // Asked back twice: refused, then agreed. 13 runs the other way; the business state stays.
     row(HAM_YEN, TakeBack, "Gửi nhầm", "overlay", "done", "asked"),
     row(HAM_YEN, TakeBack, "Gửi nhầm", "duplicate", "done", "asked"),
-    row(HAM_YEN, ChangeRefused, "Đã xử lý xong", "overlay", "done", "refused"),
-    row(HAM_YEN, ChangeRefused, "Không trả lại", "duplicate", "done", "refused"),
-    row(HAM_YEN, TakeBack, "Gửi nhầm, xin nhắc lại", "overlay", "done", "asked"),
+    row(
+        HAM_YEN,
+        ChangeRefused,
+        "Đã xử lý xong",
+        "overlay",
+        "done",
+        "refused",
+    ),
+    row(
+        HAM_YEN,
+        ChangeRefused,
+        "Không trả lại",
+        "duplicate",
+        "done",
+        "refused",
+    ),
+    row(
+        HAM_YEN,
+        TakeBack,
+        "Gửi nhầm, xin nhắc lại",
+        "overlay",
+        "done",
+        "asked",
+    ),
     row(HAM_YEN, ChangeAgreed, "", "overlay", "done", "agreed"),
     row(HAM_YEN, ChangeAgreed, "lần nữa", "duplicate", "done", "agreed"),
     row(LAM_BINH, ChangeAgreed, "", "overlay", "accepted", "agreed"),
@@ -99,15 +141,24 @@ fn every_status_reaches_the_other_party_once() {
             let receipt = reporter.report(&packet).await?;
             let duplicate = row.effect == "duplicate";
             check(receipt["effect"] == row.effect, || format!("{what}: {receipt}"))?;
-            check(receipt["passed_on"] == !duplicate, || format!("{what}: {receipt}"))?;
-            check(receipt["status"] == row.code.digits(), || format!("{what}: {receipt}"))?;
-            check(receipt["document"] == document.to_string(), || format!("{what}: {receipt}"))?;
+            check(receipt["passed_on"] == !duplicate, || {
+                format!("{what}: {receipt}")
+            })?;
+            check(receipt["status"] == row.code.digits(), || {
+                format!("{what}: {receipt}")
+            })?;
+            check(receipt["document"] == document.to_string(), || {
+                format!("{what}: {receipt}")
+            })?;
             let [transport, business, change] = standing(&ledger, document, row.about).await?;
-            check([business, change] == [row.business, row.change], || format!("{what}: {business}, {change}"))?;
+            check([business, change] == [row.business, row.change], || {
+                format!("{what}: {business}, {change}")
+            })?;
             check(transport == "taken", || format!("{what}: {transport}"))?;
             if !duplicate {
                 let came = other.status(&packet).await?;
-                arrived_whole(&came, row, &packet, document).map_err(|error| StageError(format!("{what}: {error}")))?;
+                arrived_whole(&came, row, &packet, document)
+                    .map_err(|error| StageError(format!("{what}: {error}")))?;
                 other.take(came).await?;
                 passed_on.push((row.code, Sha256::of(&packet)));
             }
@@ -116,20 +167,36 @@ fn every_status_reaches_the_other_party_once() {
         // The same submission once more is a repeat, not a second status: its first receipt again.
         let again = status(LAM_BINH, named(&sent), Finished, "");
         let id = fresh_id();
-        let first = districts.submit_as(Intake::Status, id, &again, SealChoice::Right).await?;
-        let second = districts.submit_as(Intake::Status, id, &again, SealChoice::Right).await?;
-        check(first == second && first.1["effect"] == "moved", || format!("{first:?} {second:?}"))?;
-        let (kind, other) =
-            districts.submit_as(Intake::Status, id, &packet(&ROWS[0], &sent), SealChoice::Right).await?;
-        check(kind == "refusal" && other["code"] == "message-id-conflict", || format!("{kind} {other}"))?;
+        let first = districts
+            .submit_as(Intake::Status, id, &again, SealChoice::Right)
+            .await?;
+        let second = districts
+            .submit_as(Intake::Status, id, &again, SealChoice::Right)
+            .await?;
+        check(first == second && first.1["effect"] == "moved", || {
+            format!("{first:?} {second:?}")
+        })?;
+        let (kind, other) = districts
+            .submit_as(Intake::Status, id, &packet(&ROWS[0], &sent), SealChoice::Right)
+            .await?;
+        check(
+            kind == "refusal" && other["code"] == "message-id-conflict",
+            || format!("{kind} {other}"),
+        )?;
         let came = sender.status(&again).await?;
         sender.take(came).await?;
         passed_on.push((Finished, Sha256::of(&again)));
 
         // What was not a duplicate stands in the history, in the order it came, and nothing else does.
-        let history: Vec<(StatusCode, Sha256)> =
-            view(&ledger, document).await?.statuses.iter().map(|row: &StatusRow| (row.code, row.sha256)).collect();
-        check(history == passed_on, || format!("{history:?} is not {passed_on:?}"))?;
+        let history: Vec<(StatusCode, Sha256)> = view(&ledger, document)
+            .await?
+            .statuses
+            .iter()
+            .map(|row: &StatusRow| (row.code, row.sha256))
+            .collect();
+        check(history == passed_on, || {
+            format!("{history:?} is not {passed_on:?}")
+        })?;
         quiet(&ledger).await?;
         let to_districts = uid(&sender.send(&letter(ENVIRONMENT, &[HAM_YEN], 2)).await?)?;
         let to_sender = uid(&districts.send(&letter(HAM_YEN, &[ENVIRONMENT], 3)).await?)?;
@@ -137,7 +204,11 @@ fn every_status_reaches_the_other_party_once() {
         sender.nothing_else(&ledger, to_sender).await?;
         let total = sound(&ledger).await?;
         check((total.accepted, total.taken) == (5, 5), || format!("{total:?}"))?;
-        println!("{} statuses reported, {} passed on, each once", ROWS.len() + 2, passed_on.len());
+        println!(
+            "{} statuses reported, {} passed on, each once",
+            ROWS.len() + 2,
+            passed_on.len()
+        );
         sender.close().await;
         districts.close().await;
         Ok(())
@@ -158,15 +229,40 @@ fn arrived_whole(came: &Message, row: &Row, packet: &[u8], document: DocumentUid
         false => (row.about, ENVIRONMENT),
     };
     let properties = &came.properties;
-    check(came.body == packet, || "the bytes are not those that were sent".to_owned())?;
-    check(properties.text(header::STATUS) == Some(row.code.digits()), || format!("{properties:?}"))?;
-    check(properties.text(header::FROM) == Some(from.0), || format!("{properties:?}"))?;
-    check(properties.list(header::TO) == [to.0], || format!("{properties:?}"))?;
-    check(properties.text(header::DOCUMENT) == Some(&document.to_string()), || format!("{properties:?}"))?;
-    check(properties.message_id.as_deref() == Some(&delivery_id(came)), || format!("{properties:?}"))?;
-    check(properties.number(header::ATTEMPT) == Some(1), || format!("{properties:?}"))?;
-    check(properties.number(header::SIZE) == i64::try_from(packet.len()).ok(), || format!("{properties:?}"))?;
-    check(properties.text(header::TRACE).is_some(), || format!("{properties:?}"))?;
-    check(!properties.headers.contains_key(header::SIGNATURE), || format!("{properties:?}"))?;
-    check(properties.content_type.as_deref() == Some(EDXML), || format!("{properties:?}"))
+    check(came.body == packet, || {
+        "the bytes are not those that were sent".to_owned()
+    })?;
+    check(properties.text(header::STATUS) == Some(row.code.digits()), || {
+        format!("{properties:?}")
+    })?;
+    check(properties.text(header::FROM) == Some(from.0), || {
+        format!("{properties:?}")
+    })?;
+    check(properties.list(header::TO) == [to.0], || {
+        format!("{properties:?}")
+    })?;
+    check(
+        properties.text(header::DOCUMENT) == Some(&document.to_string()),
+        || format!("{properties:?}"),
+    )?;
+    check(
+        properties.message_id.as_deref() == Some(&delivery_id(came)),
+        || format!("{properties:?}"),
+    )?;
+    check(properties.number(header::ATTEMPT) == Some(1), || {
+        format!("{properties:?}")
+    })?;
+    check(
+        properties.number(header::SIZE) == i64::try_from(packet.len()).ok(),
+        || format!("{properties:?}"),
+    )?;
+    check(properties.text(header::TRACE).is_some(), || {
+        format!("{properties:?}")
+    })?;
+    check(!properties.headers.contains_key(header::SIGNATURE), || {
+        format!("{properties:?}")
+    })?;
+    check(properties.content_type.as_deref() == Some(EDXML), || {
+        format!("{properties:?}")
+    })
 }

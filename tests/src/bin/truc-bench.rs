@@ -99,17 +99,26 @@ async fn bench(options: &Options) -> Result<(), StageError> {
     let program = std::env::current_exe().doing("finding this program")?;
     let programs = program.parent().unwrap_or(Path::new(".")).to_owned();
     if !programs.join("truc").exists() {
-        return Err(StageError(format!("truc is not built in {}: run `make bench`", programs.display())));
+        return Err(StageError(format!(
+            "truc is not built in {}: run `make bench`",
+            programs.display()
+        )));
     }
     let under = options.dir.clone().unwrap_or_else(|| programs.clone());
-    let dir = tempfile::Builder::new().prefix("bench-").tempdir_in(&under).doing("making a folder")?;
+    let dir = tempfile::Builder::new()
+        .prefix("bench-")
+        .tempdir_in(&under)
+        .doing("making a folder")?;
     let node = PrivateNode::start(PrivateNodeConfig::new(dir.path().join("broker")))
         .await
         .doing("starting RabbitMQ")?;
     let mut rounds = Vec::new();
     for number in 1..=options.rounds {
         if !options.json {
-            eprintln!("round {number} of {}: {} documents of {} bytes", options.rounds, options.documents, options.size);
+            eprintln!(
+                "round {number} of {}: {} documents of {} bytes",
+                options.rounds, options.documents, options.size
+            );
         }
         rounds.push(round(&node, dir.path(), &programs, number, options).await?);
     }
@@ -139,7 +148,13 @@ async fn round(
     let vhost = format!("bench-{number}");
     // A window for all: what is measured is the flow, not how long a recipient lets its inbox stand.
     let config = format!("[delivery]\nwindow = {}\n", options.documents);
-    let setting = Setting { vhost: &vhost, agencies: AGENCIES, systems: SYSTEMS, config: &config, programs };
+    let setting = Setting {
+        vhost: &vhost,
+        agencies: AGENCIES,
+        systems: SYSTEMS,
+        config: &config,
+        programs,
+    };
     let stage = Stage::set_up(node, &dir.join(&vhost), &setting).await?;
     let messages = sealed(&stage, options)?;
     let flush_before = flush_latency(&stage.dir).await?;
@@ -147,7 +162,12 @@ async fn round(
     let bare = bare::through_a_bare_forwarder(&stage, &node.admin_amqp_url(&vhost), &messages).await?;
     let flush_after = flush_latency(&stage.dir).await?;
     std::fs::remove_dir_all(&stage.dir).doing("removing a round's files")?;
-    Ok(Round { flush_before, flush_after, hub, bare })
+    Ok(Round {
+        flush_before,
+        flush_after,
+        hub,
+        bare,
+    })
 }
 
 /// The documents, made and sealed before any clock starts.
@@ -181,7 +201,10 @@ fn sealed(stage: &Stage, options: &Options) -> Result<Vec<OutMessage>, StageErro
             size: body.len() as u64,
         };
         let seal = make(&key, &claims).doing("sealing")?;
-        let properties = Properties { priority: Some(0), ..properties(system, Intake::Document, message_id) };
+        let properties = Properties {
+            priority: Some(0),
+            ..properties(system, Intake::Document, message_id)
+        };
         messages.push(OutMessage {
             exchange: SUBMIT_EXCHANGE.to_owned(),
             routing_key: Intake::Document.as_str().to_owned(),
@@ -205,7 +228,11 @@ fn properties(system: &Connected, intake: Intake, message_id: MessageId) -> Prop
 }
 
 /// One system to another through the hub, until the ledger has every delivery as taken.
-async fn through_the_hub(stage: &Stage, programs: &Path, messages: &[OutMessage]) -> Result<HubRun, StageError> {
+async fn through_the_hub(
+    stage: &Stage,
+    programs: &Path,
+    messages: &[OutMessage],
+) -> Result<HubRun, StageError> {
     let (sender, recipient) = (stage.system(SENDER)?, stage.system(RECIPIENT)?);
     let hub = Hub::start(stage, programs)?;
     let admin = AmqpBroker::connect(app::broker_config(&stage.config, "bench").doing("reading the address")?)
@@ -222,8 +249,14 @@ async fn through_the_hub(stage: &Stage, programs: &Path, messages: &[OutMessage]
 
     let (sending, receiving) = (stage.connect(sender).await?, stage.connect(recipient).await?);
     let publisher = sending.publisher().await.doing("publishing")?;
-    let receipts = sending.consume(&inbox(&sender.id), READ_PREFETCH, "receipts").await.doing("consuming")?;
-    let documents = receiving.consume(&inbox(&recipient.id), READ_PREFETCH, "documents").await.doing("consuming")?;
+    let receipts = sending
+        .consume(&inbox(&sender.id), READ_PREFETCH, "receipts")
+        .await
+        .doing("consuming")?;
+    let documents = receiving
+        .consume(&inbox(&recipient.id), READ_PREFETCH, "documents")
+        .await
+        .doing("consuming")?;
     let say = receiving.publisher().await.doing("publishing")?;
     let ledger = stage.ledger().await?;
 
@@ -244,12 +277,22 @@ async fn through_the_hub(stage: &Stage, programs: &Path, messages: &[OutMessage]
     receiving.close().await;
 
     let (accepting, writing) = transactions(&ledger).await?;
-    let balance = ledger.balance(&BalanceFilter::default()).await.doing("balancing")?;
+    let balance = ledger
+        .balance(&BalanceFilter::default())
+        .await
+        .doing("balancing")?;
     let total = &balance.total;
     if !balance.balances() || total.accepted != total.taken || total.taken != messages.len() as u64 {
         return Err(StageError(format!("the round does not balance: {total:?}")));
     }
-    Ok(HubRun { accepted, taken, accepting, writing, memory_kib, processor })
+    Ok(HubRun {
+        accepted,
+        taken,
+        accepting,
+        writing,
+        memory_kib,
+        processor,
+    })
 }
 
 /// Publishes everything, the confirms pipelined within the publisher's window.
@@ -272,8 +315,15 @@ async fn read(mut consumer: Box<dyn Consumer>, count: usize, kind: Outgoing) -> 
     for _ in 0..count {
         let delivery = next(consumer.as_mut()).await?;
         if delivery.properties.kind.as_deref() != Some(kind.as_str()) {
-            let body = String::from_utf8_lossy(&delivery.body).chars().take(500).collect::<String>();
-            return Err(StageError(format!("expected a {}, got {:?}: {body}", kind.as_str(), delivery.properties.kind)));
+            let body = String::from_utf8_lossy(&delivery.body)
+                .chars()
+                .take(500)
+                .collect::<String>();
+            return Err(StageError(format!(
+                "expected a {}, got {:?}: {body}",
+                kind.as_str(),
+                delivery.properties.kind
+            )));
         }
         delivery.ack().await.doing("settling")?;
     }
@@ -317,7 +367,12 @@ async fn take(
             properties: properties(system, Intake::Taken, MessageId::new(random.uuid_v7(now()))),
             body: Arc::from(serde_json::to_vec(&taken).doing("saying taken")?),
         };
-        let _kept = say.publish(message).await.doing("saying taken")?.await.doing("saying taken")?;
+        let _kept = say
+            .publish(message)
+            .await
+            .doing("saying taken")?
+            .await
+            .doing("saying taken")?;
         for delivery in batch {
             delivery.ack().await.doing("settling")?;
         }
@@ -329,7 +384,10 @@ async fn all_taken(ledger: &Ledger) -> Result<(), StageError> {
     let since = Instant::now();
     loop {
         let counts = ledger.inbox_counts().await.doing("asking the ledger")?;
-        if counts.iter().all(|count| count.scheduled + count.leased + count.forwarded == 0) {
+        if counts
+            .iter()
+            .all(|count| count.scheduled + count.leased + count.forwarded == 0)
+        {
             return Ok(());
         }
         if since.elapsed() > SILENCE {
@@ -374,11 +432,22 @@ impl Hub {
     fn used(&self) -> Result<(u64, Duration), StageError> {
         let of = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", self.0.id()));
         let status = of("status").doing("reading the hub's memory")?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok());
+        let peak = status.lines().find_map(|line| {
+            line.strip_prefix("VmHWM:")?
+                .split_whitespace()
+                .next()?
+                .parse()
+                .ok()
+        });
         // Fields 14 and 15, counted behind the name in brackets, in ticks of 10 ms (proc(5)).
         let stat = of("stat").doing("reading the hub's processor time")?;
         let behind = stat.rsplit_once(") ").map_or("", |(_, behind)| behind);
-        let ticks: u64 = behind.split(' ').skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+        let ticks: u64 = behind
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .filter_map(|ticks| ticks.parse::<u64>().ok())
+            .sum();
         Ok((peak.unwrap_or_default(), Duration::from_millis(ticks * 10)))
     }
 }
@@ -404,7 +473,10 @@ async fn flush_latency(dir: &Path) -> Result<Flush, StageError> {
         }
         std::fs::remove_file(&path).doing("measuring the disk")?;
         times.sort_unstable();
-        Ok(Flush { median: times[FLUSHES / 2], p99: times[FLUSHES * 99 / 100] })
+        Ok(Flush {
+            median: times[FLUSHES / 2],
+            p99: times[FLUSHES * 99 / 100],
+        })
     })
     .await
     .doing("measuring the disk")?

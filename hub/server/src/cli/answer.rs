@@ -193,7 +193,7 @@ impl From<AppError> for Trouble {
             }
             AppError::Directory(_) => "restore the ledger from its backup, or import the directory again",
             AppError::Url(_) => "correct broker.url in the configuration",
-            AppError::Deliver(_) | AppError::Task(_) | AppError::PartEnded { .. } => {
+            AppError::Deliver(_) | AppError::Task(_) | AppError::PartEnded => {
                 "see the log; the hub can be started again, nothing accepted is lost"
             }
         };

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use truc_model::clock::viet_nam;
 
 /// Columns side by side, a thin line under the head, no other lines.
-const STYLE: TableStyle = NOTHING.header_separator(LineStyle::new('─', '─', '─', '─'));
+const STYLE: TableStyle = NOTHING.header_separator(LineStyle::none().fill('─'));
 
 /// What stands where there is no value.
 pub(crate) const NONE: &str = "–";
@@ -290,6 +290,7 @@ mod tests {
     fn long_cells_are_broken_into_lines() {
         let mut table = Table::new(&["A"]);
         table.row(["từ ".repeat(40)]);
+        assert!(table.text().starts_with("A\n──"), "{}", table.text());
         assert!(
             table
                 .text()

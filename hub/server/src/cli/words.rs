@@ -92,9 +92,10 @@ pub(super) fn until(text: &str) -> Result<Timestamp, String> {
 /// A day, `2026-11-23` or `23/11/2026`.
 pub(super) fn date(text: &str) -> Result<Date, String> {
     let text = text.trim();
-    text.parse::<Date>()
-        .ok()
-        .or_else(|| Date::strptime("%d/%m/%Y", text).ok())
+    // Not `parse`: it takes a moment for its day.
+    ["%Y-%m-%d", "%d/%m/%Y"]
+        .into_iter()
+        .find_map(|form| Date::strptime(form, text).ok())
         .ok_or_else(|| format!("expected a day such as 2026-11-23 or 23/11/2026, found {text}"))
 }
 

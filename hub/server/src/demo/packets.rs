@@ -4,7 +4,7 @@
 use jiff::civil::Date;
 use truc_envelope::{
     Attachment, Business, DocumentNumber, DocumentPacket, DocumentType, Organization, OtherInfo, Promulgation,
-    Signer, write_document,
+    Signer, TraceHeader, write_document,
 };
 use truc_model::{Operation, Urgency};
 
@@ -68,13 +68,17 @@ impl Draft<'_> {
                 page_amount: Some(1),
                 ..OtherInfo::default()
             },
+            trace: vec![TraceHeader {
+                organ_id: Some(self.from.0.to_owned()),
+                timestamp: Some(self.issued.at(8, 0, 0, 0)),
+            }],
             business: Business {
                 operation: Operation::New,
                 reason: Some("Văn bản điện tử mới".to_owned()),
                 ..Business::default()
             },
             attachments: vec![Attachment::of(
-                "cid:1",
+                "1",
                 format!("{}-{}.pdf", self.number, self.notation),
                 Some("application/pdf"),
                 &file,
@@ -118,4 +122,29 @@ pub fn pdf(line: &str, filler: usize) -> Vec<u8> {
         format!("trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n", objects.len() + 1).bytes(),
     );
     bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use truc_envelope::{Limits, lint};
+
+    use super::*;
+
+    #[test]
+    fn the_demo_sends_strict_packets() {
+        let draft = Draft {
+            from: ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
+            to: vec![("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned())],
+            number: 12,
+            notation: "STNMT-VP",
+            type_name: "Công văn",
+            type_detail: 18,
+            subject: "V/v báo cáo",
+            urgency: Urgency::Urgent,
+            issued: jiff::civil::date(2026, 3, 1),
+            filler: 100,
+        };
+        let found = lint(&draft.packet(), &Limits::default(), jiff::civil::date(2026, 3, 2));
+        assert!(found.strict_ok() && found.findings.is_empty(), "{:?}", found.findings);
+    }
 }

@@ -16,22 +16,33 @@ pub(crate) const UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 /// A folder with a configuration whose broker nobody answers for.
 pub(crate) struct Place {
     dir: tempfile::TempDir,
+    password: String,
 }
 
 impl Place {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
         // Bound and let go: nothing listens there.
         let port = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()
             .local_addr()
             .unwrap()
             .port();
+        let url = format!("amqp://truc@127.0.0.1:{port}/truc");
+        Self::beside(&url, &format!("http://127.0.0.1:{port}"), "secret-of-the-test")
+    }
+
+    /// With a broker.
+    pub(crate) fn beside(url: &str, management_url: &str, password: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
         let config = format!(
-            "[broker]\nurl = \"amqp://truc@127.0.0.1:{port}/truc\"\nmanagement_url = \"http://127.0.0.1:{port}\"\nconnect_timeout_ms = 2000\n[ledger]\npath = \"truc.db\"\n"
+            "[broker]\nurl = \"{url}\"\nmanagement_url = \"{management_url}\"\nconnect_timeout_ms = 5000\n\
+             [ledger]\npath = \"truc.db\"\n[directory]\nrefresh_ms = 200\n"
         );
         std::fs::write(dir.path().join("truc.toml"), config).unwrap();
-        Self { dir }
+        Self {
+            dir,
+            password: password.to_owned(),
+        }
     }
 
     /// With tables and the sample directory.
@@ -60,23 +71,28 @@ impl Place {
         path.to_str().unwrap().to_owned()
     }
 
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_truc"))
+    /// The program with its surroundings.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_truc"));
+        command
             .args(arguments)
             .env("TRUC_CONFIG", self.path("truc.toml"))
-            .env("TRUC_BROKER_PASSWORD", "secret-of-the-test")
+            .env("TRUC_BROKER_PASSWORD", &self.password)
             .env("USER", "tester")
             .env_remove("SUDO_USER")
             .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
         let ran = Ran {
             what: arguments.join(" "),
             output,
         };
         for stream in [ran.out(), ran.err()] {
-            assert!(!stream.contains("secret-of-the-test"), "{}: {stream}", ran.what);
+            assert!(!stream.contains(&self.password), "{}: {stream}", ran.what);
         }
         ran
     }
@@ -146,10 +162,17 @@ impl Ran {
     pub(crate) fn troubles(self, words: &[&str]) {
         let ran = self.ends(2);
         assert_eq!(ran.out(), "", "{}", ran.what);
-        let error = ran.err();
+        // `serve` has a log before it.
+        let all = ran.err();
+        let error = all
+            .lines()
+            .skip_while(|line| !line.starts_with("error: "))
+            .collect::<Vec<_>>()
+            .join("\n");
+        assert!(error.contains("\n→ "), "{}: {all}", ran.what);
         assert!(
-            error.starts_with("error: ") && error.contains("\n→ "),
-            "{}: {error}",
+            error == all.trim_end() || ran.what == "serve",
+            "{}: {all}",
             ran.what
         );
         for word in words {

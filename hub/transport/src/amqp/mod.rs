@@ -4,11 +4,13 @@
 //! to consume, settle and declare on, one to publish on. They are apart because a broker that runs out of
 //! memory stops reading from connections that publish, and acks must not wait behind that.
 
+mod blame;
 mod consumer;
 mod convert;
 mod declare;
 mod fault;
 mod link;
+mod mend;
 mod pending;
 mod publisher;
 mod runtime;

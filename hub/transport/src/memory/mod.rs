@@ -8,6 +8,7 @@
 
 mod consumer;
 mod publisher;
+mod rights;
 mod server;
 
 pub(crate) use consumer::MemorySettlement;
@@ -25,7 +26,8 @@ use crate::publish::Publisher;
 use crate::topology::Topology;
 use consumer::MemoryConsumer;
 use publisher::MemoryPublisher;
-use server::{ConnectionId, Server, User};
+use rights::User;
+use server::{ConnectionId, Server};
 
 /// One connection to a broker in memory. Its publishers and consumers outlive it; [`Broker::close`] ends
 /// them.

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
-use truc_model::wire::{DEAD_EXCHANGE, SUBMIT_EXCHANGE, inbox};
-use truc_model::{Clock, SystemId};
+use truc_model::Clock;
+use truc_model::wire::{DEAD_EXCHANGE, SUBMIT_EXCHANGE};
 
+use super::rights::{User, refusal};
 use crate::amqp::as_on_the_wire;
 use crate::broker::{BrokerError, BrokerState, Cause, QueueDepth};
 use crate::consume::{Message, SettleError, Verdict};
@@ -19,42 +20,6 @@ use crate::topology::{QueueSpec, QueueType, Topology};
 pub(super) type ConnectionId = u64;
 /// A consumer.
 pub(super) type ConsumerId = u64;
-
-/// Who a connection belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum User {
-    /// May do everything.
-    Administrator(String),
-    /// May write the submit exchange and read its own inbox.
-    System(SystemId),
-}
-
-impl User {
-    fn name(&self) -> &str {
-        match self {
-            Self::Administrator(name) => name,
-            Self::System(system) => system.as_str(),
-        }
-    }
-
-    fn may_declare(&self) -> bool {
-        matches!(self, Self::Administrator(_))
-    }
-
-    fn may_write(&self, exchange: &str) -> bool {
-        match self {
-            Self::Administrator(_) => true,
-            Self::System(_) => exchange == SUBMIT_EXCHANGE,
-        }
-    }
-
-    fn may_read(&self, queue: &str) -> bool {
-        match self {
-            Self::Administrator(_) => true,
-            Self::System(system) => queue == inbox(system),
-        }
-    }
-}
 
 /// The broker.
 pub(super) struct Server {
@@ -177,6 +142,7 @@ impl Server {
         let consumers: Vec<_> = state.consumers.keys().copied().collect();
         for consumer in consumers {
             state.put_back(consumer);
+            state.end_if_done(consumer);
         }
         state.set_health(Health::Down(down));
         drop(state);
@@ -580,9 +546,4 @@ fn not_found(name: &str) -> BrokerError {
     BrokerError::NotFound {
         name: name.to_owned(),
     }
-}
-
-fn refusal(user: &User, access: &str, kind: &str, name: &str) -> String {
-    let user = user.name();
-    format!("ACCESS_REFUSED - {access} to {kind} '{name}' in vhost '/' refused for user '{user}'")
 }

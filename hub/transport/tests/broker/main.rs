@@ -14,4 +14,5 @@ mod life;
 mod reach;
 mod strangers;
 mod suite;
+mod twin;
 mod world;

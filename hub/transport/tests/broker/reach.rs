@@ -8,7 +8,8 @@ use tokio::net::TcpListener;
 use truc_transport::{AmqpBroker, Broker, BrokerError, BrokerState, PublishError, QueueType, Topology};
 
 use crate::world::{
-    World, calm_node, config, connect, fresh_vhost, ready, soon, submit, system_a, system_b, until,
+    World, calm_node, config, connect, deliver, fresh_vhost, keep, ready, soon, submit, system_a, system_b,
+    until,
 };
 
 #[tokio::test]
@@ -166,12 +167,52 @@ async fn accounts_are_made_listed_changed_and_removed() {
     );
     assert_eq!(ready(&world.hub, "truc.submit.document").await, 0);
 
+    // The administrator's name is no system's: it would lose its rights.
+    let admin = truc_model::SystemId::new("truc-admin").unwrap();
+    for outcome in [
+        accounts.ensure_system(&admin, "x").await,
+        accounts.rotate_password(&admin, "x").await,
+        accounts.remove_system(&admin).await,
+    ] {
+        assert!(
+            matches!(outcome, Err(truc_transport::AccountsError::NotASystem { .. })),
+            "{outcome:?}"
+        );
+    }
+    assert!(accounts.overview().await.is_ok());
+
     let stranger = truc_transport::Accounts::new(&node.management_url(), "truc-admin", "wrong", &vhost);
     let refused = stranger.list().await.err();
     assert!(
         matches!(refused, Some(truc_transport::AccountsError::Refused { .. })),
         "{refused:?}"
     );
+}
+
+/// As `docs/operating/broker.md` says.
+#[tokio::test]
+async fn the_hubs_user_needs_rights_on_its_own_names_only() {
+    let node = &calm_node().await.node;
+    let vhost = fresh_vhost().await;
+    let own = r"^truc\.";
+    for command in [
+        vec!["add_user", "truc-hub", "mat-khau"],
+        vec!["set_permissions", "--vhost", &vhost, "truc-hub", own, own, own],
+    ] {
+        node.rabbitmqctl(&command).await.unwrap();
+    }
+    let hub = connect(&node.amqp_url("truc-hub", "mat-khau", &vhost)).await;
+    hub.declare(&crate::world::topology()).await.unwrap();
+    keep(&hub, deliver(&system_a(), "m")).await;
+    keep(&hub, submit("m")).await;
+    let mut consumer = hub.consume("truc.submit.document", 1, "hub").await.unwrap();
+    let delivery = soon("the message", consumer.next()).await.unwrap();
+    delivery.dead_letter().await.unwrap();
+    until("it is among the dead letters", async || {
+        ready(&hub, "truc.dead.letters").await == 1
+    })
+    .await;
+    hub.close().await;
 }
 
 #[tokio::test]

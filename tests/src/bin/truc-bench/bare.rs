@@ -36,24 +36,40 @@ pub(super) async fn through_a_bare_forwarder(
             exchange: String::new(),
             routing_key: IN.to_owned(),
             // The account is the administrator's here, and the broker compares.
-            properties: Properties { user_id: None, ..message.properties.clone() },
+            properties: Properties {
+                user_id: None,
+                ..message.properties.clone()
+            },
             body: Arc::clone(&message.body),
         })
         .collect();
     let (taking, giving) = (connect(url).await?, connect(url).await?);
     let (intake, outlet) = (channel(&taking).await?, channel(&giving).await?);
     for queue in [IN, OUT] {
-        let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-        intake.queue_declare(queue.into(), options, FieldTable::default()).await.doing("declaring")?;
+        let options = QueueDeclareOptions {
+            durable: true,
+            ..QueueDeclareOptions::default()
+        };
+        intake
+            .queue_declare(queue.into(), options, FieldTable::default())
+            .await
+            .doing("declaring")?;
     }
     let forwarder = tokio::spawn(forward(intake, outlet, messages.len()));
-    let broker = AmqpBroker::connect(app::broker_config(&stage.config, "bench").doing("reading the address")?)
-        .await
-        .doing("connecting")?;
+    let broker =
+        AmqpBroker::connect(app::broker_config(&stage.config, "bench").doing("reading the address")?)
+            .await
+            .doing("connecting")?;
     let publisher = broker.publisher().await.doing("publishing")?;
-    let far_end = broker.consume(OUT, READ_PREFETCH, "far end").await.doing("consuming")?;
+    let far_end = broker
+        .consume(OUT, READ_PREFETCH, "far end")
+        .await
+        .doing("consuming")?;
     let start = Instant::now();
-    tokio::try_join!(load(publisher.as_ref(), &messages), read(far_end, messages.len(), Outgoing::Document))?;
+    tokio::try_join!(
+        load(publisher.as_ref(), &messages),
+        read(far_end, messages.len(), Outgoing::Document)
+    )?;
     let took = start.elapsed();
     forwarder.await.doing("forwarding")??;
     broker.close().await;
@@ -61,7 +77,9 @@ pub(super) async fn through_a_bare_forwarder(
 }
 
 async fn connect(url: &str) -> Result<Connection, StageError> {
-    Connection::connect(url, ConnectionProperties::default()).await.doing("connecting")
+    Connection::connect(url, ConnectionProperties::default())
+        .await
+        .doing("connecting")
 }
 
 async fn channel(connection: &Connection) -> Result<Channel, StageError> {
@@ -71,10 +89,21 @@ async fn channel(connection: &Connection) -> Result<Channel, StageError> {
 /// Consumes with a bounded prefetch and publishes `mandatory`, persistent, with confirms pipelined; settles
 /// what is confirmed.
 async fn forward(intake: Channel, outlet: Channel, count: usize) -> Result<(), StageError> {
-    outlet.confirm_select(ConfirmSelectOptions { nowait: false }).await.doing("asking for confirms")?;
-    intake.basic_qos(PREFETCH, BasicQosOptions { global: false }).await.doing("bounding the prefetch")?;
+    outlet
+        .confirm_select(ConfirmSelectOptions { nowait: false })
+        .await
+        .doing("asking for confirms")?;
+    intake
+        .basic_qos(PREFETCH, BasicQosOptions { global: false })
+        .await
+        .doing("bounding the prefetch")?;
     let mut consumer = intake
-        .basic_consume(IN.into(), "bare".into(), BasicConsumeOptions::default(), FieldTable::default())
+        .basic_consume(
+            IN.into(),
+            "bare".into(),
+            BasicConsumeOptions::default(),
+            FieldTable::default(),
+        )
         .await
         .doing("consuming")?;
     let mut in_flight = FuturesUnordered::new();

@@ -33,11 +33,20 @@ pub(super) struct Options {
 
 /// Reads the arguments; `None` asks for the help.
 pub(super) fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Options>, StageError> {
-    let mut options = Options { documents: 10_000, size: 10_240, rounds: 3, dir: None, json: false };
+    let mut options = Options {
+        documents: 10_000,
+        size: 10_240,
+        rounds: 3,
+        dir: None,
+        json: false,
+    };
     let number = |word: Option<String>, min: usize, max: usize| {
         let number = word.as_deref().and_then(|word| word.parse().ok());
         number.filter(|n| (min..=max).contains(n)).ok_or_else(|| {
-            StageError(format!("expected a number from {min} to {max}, found {:?}", word.unwrap_or_default()))
+            StageError(format!(
+                "expected a number from {min} to {max}, found {:?}",
+                word.unwrap_or_default()
+            ))
         })
     };
     while let Some(word) = words.next() {
@@ -47,7 +56,9 @@ pub(super) fn read(mut words: impl Iterator<Item = String>) -> Result<Option<Opt
             "--size" => options.size = number(words.next(), 5_000, 16 << 20)?,
             "--rounds" => options.rounds = number(words.next(), 1, ROUNDS_MAX)?,
             "--dir" => {
-                let dir = words.next().ok_or_else(|| StageError("expected a folder after --dir".to_owned()))?;
+                let dir = words
+                    .next()
+                    .ok_or_else(|| StageError("expected a folder after --dir".to_owned()))?;
                 options.dir = Some(PathBuf::from(dir));
             }
             _ => options.documents = number(Some(word), 1, DOCUMENTS_MAX)?,
@@ -67,10 +78,22 @@ mod tests {
     #[test]
     fn arguments_are_read_within_their_limits() {
         let options = read_line("500 --rounds 99 --size 5000 --json").unwrap().unwrap();
-        assert_eq!((options.documents, options.rounds, options.size, options.json), (500, 99, 5000, true));
+        assert_eq!(
+            (options.documents, options.rounds, options.size, options.json),
+            (500, 99, 5000, true)
+        );
         assert!(read_line("--help").unwrap().is_none());
         assert!(read_line("200000").is_ok());
-        for bad in ["0", "200001", "--rounds 0", "--rounds 100", "--size 4999", "--size", "--dir", "--quick"] {
+        for bad in [
+            "0",
+            "200001",
+            "--rounds 0",
+            "--rounds 100",
+            "--size 4999",
+            "--size",
+            "--dir",
+            "--quick",
+        ] {
             assert!(read_line(bad).is_err(), "{bad}");
         }
     }

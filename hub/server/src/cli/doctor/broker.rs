@@ -35,7 +35,7 @@ pub(super) async fn look(config: &Config, parts: Option<&Parts<'_>>) -> Findings
         }
         Err(error) => findings.fault(
             format!("không kết nối được {url}: {}", chain(&error)),
-            system::broker_next(&error),
+            system::broker_next(&error).1,
         ),
     }
     management(config, &url, parts, &mut findings).await;
@@ -103,7 +103,7 @@ fn missing(name: &str, error: &BrokerError, findings: &mut Findings) {
             format!("{name}: chưa có"),
             "trục tự khai báo khi chạy: truc serve",
         ),
-        other => findings.fault(format!("{name}: {}", chain(other)), system::broker_next(other)),
+        other => findings.fault(format!("{name}: {}", chain(other)), system::broker_next(other).1),
     }
 }
 
@@ -134,7 +134,7 @@ async fn management(config: &Config, url: &Url, parts: Option<&Parts<'_>>, findi
         Err(error) => {
             findings.unknown(
                 format!("không hỏi được phiên bản, cảnh báo, tài khoản: {}", chain(&error)),
-                system::accounts_next(&error),
+                system::accounts_next(&error).1,
             );
             return;
         }
@@ -176,7 +176,7 @@ async fn management(config: &Config, url: &Url, parts: Option<&Parts<'_>>, findi
         }
         Err(error) => findings.unknown(
             format!("không đọc được danh sách tài khoản: {}", chain(&error)),
-            system::accounts_next(&error),
+            system::accounts_next(&error).1,
         ),
     }
     rights(config, url, findings).await;

@@ -68,10 +68,12 @@ pub(super) fn look(config: &Config) -> Findings {
 }
 
 fn folder_of(ledger: &Path) -> PathBuf {
-    match ledger.parent() {
+    let folder = match ledger.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
-    }
+    };
+    // Where it really lies; what does not exist is told as it was written.
+    folder.canonicalize().unwrap_or(folder)
 }
 
 /// The median time of a small write that is waited for until it is on disk. The file is gone afterwards.
@@ -122,10 +124,13 @@ mod tests {
 
     #[test]
     fn a_ledger_without_a_folder_lies_here() {
-        assert_eq!(folder_of(Path::new("truc.db")), Path::new("."));
         assert_eq!(
-            folder_of(Path::new("/var/lib/truc/truc.db")),
-            Path::new("/var/lib/truc")
+            folder_of(Path::new("truc.db")),
+            Path::new(".").canonicalize().unwrap()
+        );
+        assert_eq!(
+            folder_of(Path::new("/none/such/truc.db")),
+            Path::new("/none/such")
         );
     }
 }

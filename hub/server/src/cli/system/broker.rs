@@ -101,43 +101,57 @@ impl NewPassword {
 
 /// What to do when the management interface says no.
 pub(super) fn trouble(error: &AccountsError) -> Trouble {
-    Trouble::of(error, accounts_next(error))
+    Trouble::of(error, accounts_next(error).0)
 }
 
-/// The next step.
-pub(in super::super) const fn accounts_next(error: &AccountsError) -> &'static str {
+/// The next step, English and Vietnamese.
+pub(in super::super) const fn accounts_next(error: &AccountsError) -> (&'static str, &'static str) {
     match error {
-        AccountsError::Unreachable { .. } => {
-            "start RabbitMQ with its plugin rabbitmq_management, and check broker.management_url"
-        }
-        AccountsError::Refused { .. } => "rabbitmqctl set_user_tags <user> administrator",
-        AccountsError::NotASystem { .. } => "choose another system id, or take the user's tags away",
-        AccountsError::Answer { .. } | AccountsError::Unreadable { .. } => {
-            "see what `truc doctor` says of the broker"
-        }
+        AccountsError::Unreachable { .. } => (
+            "start RabbitMQ with its plugin rabbitmq_management, and check broker.management_url",
+            "chạy RabbitMQ với plugin rabbitmq_management, kiểm tra broker.management_url",
+        ),
+        AccountsError::Refused { .. } => (
+            "rabbitmqctl set_user_tags <user> administrator",
+            "rabbitmqctl set_user_tags <tài khoản của trục> administrator",
+        ),
+        AccountsError::NotASystem { .. } => (
+            "choose another system id, or take the user's tags away",
+            "chọn mã hệ thống khác, hoặc bỏ tags của tài khoản đó",
+        ),
+        AccountsError::Answer { .. } | AccountsError::Unreadable { .. } => (
+            "see what `truc doctor` says of the broker",
+            "xem nhật ký của RabbitMQ và trang quản trị của nó",
+        ),
     }
 }
 
 /// What to do when the broker says no.
 pub(super) fn broker_trouble(error: &BrokerError) -> Trouble {
-    Trouble::of(error, broker_next(error))
+    Trouble::of(error, broker_next(error).0)
 }
 
-/// The next step.
-pub(in super::super) const fn broker_next(error: &BrokerError) -> &'static str {
+/// The next step, English and Vietnamese.
+pub(in super::super) const fn broker_next(error: &BrokerError) -> (&'static str, &'static str) {
     match error {
-        BrokerError::Refused { .. } => {
-            "check user, password, virtual host and permissions (rabbitmqctl list_permissions)"
-        }
-        BrokerError::Mismatch { .. } => {
-            "follow the message: empty and delete that queue, or set broker.queue_type to its type"
-        }
-        BrokerError::Configuration(_) => "correct broker.url",
-        BrokerError::Disconnected(_) | BrokerError::TimedOut { .. } => {
-            "start RabbitMQ, or correct broker.url; check the network"
-        }
-        BrokerError::NotFound { .. } => "start the hub once: it declares its queues",
-        BrokerError::Closed => "run the command again",
+        BrokerError::Refused { .. } => (
+            "check user, password, virtual host and permissions (rabbitmqctl list_permissions)",
+            "kiểm tra tài khoản, mật khẩu, vhost và quyền (rabbitmqctl list_permissions)",
+        ),
+        BrokerError::Mismatch { .. } => (
+            "follow the message: empty and delete that queue, or set broker.queue_type to its type",
+            "làm theo thông báo: lấy hết rồi xóa hàng đợi đó, hoặc đặt broker.queue_type đúng loại của nó",
+        ),
+        BrokerError::Configuration(_) => ("correct broker.url", "sửa broker.url"),
+        BrokerError::Disconnected(_) | BrokerError::TimedOut { .. } => (
+            "start RabbitMQ, or correct broker.url; check the network",
+            "chạy RabbitMQ, hoặc sửa broker.url; kiểm tra mạng",
+        ),
+        BrokerError::NotFound { .. } => (
+            "start the hub once: it declares its queues",
+            "chạy trục một lần: nó tự khai báo hàng đợi",
+        ),
+        BrokerError::Closed => ("run the command again", "chạy lại lệnh"),
     }
 }
 
