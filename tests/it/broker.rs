@@ -32,14 +32,21 @@ fn send(sender: &Connected, series: u32) -> Result<Vec<String>, StageError> {
         .collect()
 }
 
-async fn all_accepted_and_taken(stage: &Stage, sender: &Connected, names: &[String]) -> Result<(), StageError> {
+async fn all_accepted_and_taken(
+    stage: &Stage,
+    sender: &Connected,
+    names: &[String],
+) -> Result<(), StageError> {
     for name in names {
         folders::receipt(sender, name).await?;
     }
     let ledger = stage.ledger().await?;
     until("everything to be taken", async || {
         let counts = ledger.inbox_counts().await.ok()?;
-        counts.iter().all(|c| c.scheduled + c.leased + c.forwarded == 0).then_some(())
+        counts
+            .iter()
+            .all(|c| c.scheduled + c.leased + c.forwarded == 0)
+            .then_some(())
     })
     .await?;
     let evidence = Evidence::gather(stage, &ledger).await?;
@@ -55,7 +62,10 @@ fn restarted_killed_or_blocked_the_broker_loses_nothing() {
         let stage = &set.stage;
         let sender = stage.system("so-tnmt")?;
         let _hub = stage.start_hub(None)?;
-        let _adapters = [stage.start_adapter(sender, None)?, stage.start_adapter(stage.system("huyen-tuyen-quang")?, None)?];
+        let _adapters = [
+            stage.start_adapter(sender, None)?,
+            stage.start_adapter(stage.system("huyen-tuyen-quang")?, None)?,
+        ];
 
         let first = send(sender, 1)?;
         folders::receipt(sender, &first[0]).await?;
@@ -71,7 +81,9 @@ fn restarted_killed_or_blocked_the_broker_loses_nothing() {
         all_accepted_and_taken(stage, sender, &second).await?;
         println!("broker killed with documents on their way: nothing lost");
 
-        node.set_memory_alarm(true).await.doing("raising the memory alarm")?;
+        node.set_memory_alarm(true)
+            .await
+            .doing("raising the memory alarm")?;
         let third = send(sender, 3)?;
         let log = stage.dir.join("adapter-so-tnmt.log");
         until("the first publish to be held by the alarm", async || {
@@ -80,10 +92,18 @@ fn restarted_killed_or_blocked_the_broker_loses_nothing() {
             (!overview.alarms.is_empty() && out > 0).then_some(())
         })
         .await?;
-        check(third.iter().all(|name| folders::answered(sender, name).is_none()), || {
-            format!("a document was answered while the broker was blocked; see {}", log.display())
-        })?;
-        node.set_memory_alarm(false).await.doing("ending the memory alarm")?;
+        check(
+            third.iter().all(|name| folders::answered(sender, name).is_none()),
+            || {
+                format!(
+                    "a document was answered while the broker was blocked; see {}",
+                    log.display()
+                )
+            },
+        )?;
+        node.set_memory_alarm(false)
+            .await
+            .doing("ending the memory alarm")?;
         all_accepted_and_taken(stage, sender, &third).await?;
         println!("broker blocked by its memory alarm: everything waited, nothing lost");
         Ok(())

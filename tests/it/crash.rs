@@ -54,11 +54,17 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
         let stage = &set.stage;
         let (sender, recipient) = (stage.system("so-tnmt")?, stage.system("huyen-tuyen-quang")?);
         let mut hub = stage.start_hub(None)?;
-        let mut adapters = [stage.start_adapter(sender, None)?, stage.start_adapter(recipient, None)?];
+        let mut adapters = [
+            stage.start_adapter(sender, None)?,
+            stage.start_adapter(recipient, None)?,
+        ];
         let ledger = stage.ledger().await?;
         let today = SystemClock.today();
 
-        println!("\n{:<32} {:>9} {:>8} {:>5} {:>10} {:>8}", "killed after", "attempted", "accepted", "lost", "duplicated", "invented");
+        println!(
+            "\n{:<32} {:>9} {:>8} {:>5} {:>10} {:>8}",
+            "killed after", "attempted", "accepted", "lost", "duplicated", "invented"
+        );
         let mut attempted = 0;
         for (row, (victim, step)) in (0..).zip(ROWS) {
             let start = |crash_at: Option<&str>| match victim {
@@ -80,14 +86,21 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
                     from: ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
                     to: vec![
                         ("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned()),
-                        ("000.00.30.H60".to_owned(), "UBND thành phố Tuyên Quang".to_owned()),
+                        (
+                            "000.00.30.H60".to_owned(),
+                            "UBND thành phố Tuyên Quang".to_owned(),
+                        ),
                     ],
                     number: row * 100 + n,
                     notation: "STNMT-VP",
                     type_name: "Công văn",
                     type_detail: 18,
                     subject: "V/v báo cáo",
-                    urgency: if n % 3 == 0 { Urgency::Urgent } else { Urgency::Normal },
+                    urgency: if n % 3 == 0 {
+                        Urgency::Urgent
+                    } else {
+                        Urgency::Normal
+                    },
                     issued: today,
                     filler: n as usize * 3000,
                 }
@@ -95,7 +108,10 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
                 folders::send(sender, name, &packet)?;
                 attempted += 1;
             }
-            until(&format!("{victim:?} to die at {step}"), async || process.ended().ok().flatten()).await?;
+            until(&format!("{victim:?} to die at {step}"), async || {
+                process.ended().ok().flatten()
+            })
+            .await?;
             *process = start(None)?;
 
             let mut accepted = 0;
@@ -109,7 +125,10 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
             }
             until("everything to be taken", async || {
                 let counts = ledger.inbox_counts().await.ok()?;
-                counts.iter().all(|c| c.scheduled + c.leased + c.forwarded == 0).then_some(())
+                counts
+                    .iter()
+                    .all(|c| c.scheduled + c.leased + c.forwarded == 0)
+                    .then_some(())
             })
             .await?;
             // 01 of each recipient is back at the sender: the way back survives the kill, too.
@@ -128,13 +147,23 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
                 evidence.duplicated,
                 evidence.invented
             );
-            check(accepted == DOCUMENTS, || format!("{step}: {accepted} of {DOCUMENTS} accepted"))?;
+            check(accepted == DOCUMENTS, || {
+                format!("{step}: {accepted} of {DOCUMENTS} accepted")
+            })?;
             check(evidence.holds(), || format!("{step}: {evidence:?}"))?;
         }
         let evidence = Evidence::gather(stage, &ledger).await?;
-        println!("{attempted} attempted in {} kills; {}", ROWS.len(), evidence.line());
-        check(evidence.balance.total.documents == attempted as u64, || format!("{evidence:?}"))?;
-        check(evidence.balance.total.taken == 2 * attempted as u64, || format!("{evidence:?}"))?;
+        println!(
+            "{attempted} attempted in {} kills; {}",
+            ROWS.len(),
+            evidence.line()
+        );
+        check(evidence.balance.total.documents == attempted as u64, || {
+            format!("{evidence:?}")
+        })?;
+        check(evidence.balance.total.taken == 2 * attempted as u64, || {
+            format!("{evidence:?}")
+        })?;
         let report = ledger
             .verify(&truc_ledger::VerifyOptions::default())
             .await

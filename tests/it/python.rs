@@ -22,7 +22,14 @@ fn python() -> Result<PathBuf, StageError> {
     }
     run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
     run(Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "-r",
+        ])
         .arg(&requirements))?;
     std::fs::write(&stamp, &wanted).doing("noting what is installed")?;
     Ok(python)
@@ -41,7 +48,12 @@ fn client(stage: &Stage, system: &Connected, verb: &str) -> Result<Command, Stag
     command
         .arg(root().join("tests/python/client.py"))
         .arg(verb)
-        .args(["--broker", &stage.amqp_url(system), "--system", system.id.as_str()]);
+        .args([
+            "--broker",
+            &stage.amqp_url(system),
+            "--system",
+            system.id.as_str(),
+        ]);
     Ok(command)
 }
 
@@ -75,9 +87,17 @@ fn a_python_client_sends_receives_and_reports() {
         let packet = stage.dir.join("python.edxml");
         std::fs::write(&packet, draft(ENVIRONMENT, DISTRICT, 1).packet()).doing("writing a packet")?;
         let mut send = client(stage, here, "send")?;
-        send.arg("--packet").arg(&packet).arg("--key").arg(&here.key_file).arg("--cert").arg(&here.certificate_file);
-        let answer = tokio::task::spawn_blocking(move || run(&mut send)).await.doing("sending")??;
-        let receipt: serde_json::Value = serde_json::from_slice(&answer.stdout).doing("reading the receipt")?;
+        send.arg("--packet")
+            .arg(&packet)
+            .arg("--key")
+            .arg(&here.key_file)
+            .arg("--cert")
+            .arg(&here.certificate_file);
+        let answer = tokio::task::spawn_blocking(move || run(&mut send))
+            .await
+            .doing("sending")??;
+        let receipt: serde_json::Value =
+            serde_json::from_slice(&answer.stdout).doing("reading the receipt")?;
         let document = receipt["document"].as_str().unwrap_or_default().to_owned();
         folders::arrival(there, &document).await?;
         println!("sent by Python, received by the folder adapter");
@@ -88,16 +108,23 @@ fn a_python_client_sends_receives_and_reports() {
         let inbox = stage.dir.join("python-inbox");
         let mut receive = client(stage, here, "receive")?;
         // The 01 of the document sent before comes, too.
-        receive.arg("--out").arg(&inbox).args(["--count", "2", "--timeout", "60"]);
-        tokio::task::spawn_blocking(move || run(&mut receive)).await.doing("receiving")??;
+        receive
+            .arg("--out")
+            .arg(&inbox)
+            .args(["--count", "2", "--timeout", "60"]);
+        tokio::task::spawn_blocking(move || run(&mut receive))
+            .await
+            .doing("receiving")??;
         let stored = std::fs::read_dir(&inbox)
             .doing("reading the inbox")?
             .filter_map(Result::ok)
             .map(|entry| entry.path())
             .find(|path| {
                 path.extension().is_some_and(|e| e == "edxml")
-                    && std::fs::read_to_string(path).is_ok_and(|text| text.contains(DISTRICT.0) && text.contains("PY-VP"))
-                    && std::fs::read_to_string(path.with_extension("json")).is_ok_and(|text| text.contains(&document))
+                    && std::fs::read_to_string(path)
+                        .is_ok_and(|text| text.contains(DISTRICT.0) && text.contains("PY-VP"))
+                    && std::fs::read_to_string(path.with_extension("json"))
+                        .is_ok_and(|text| text.contains(&document))
             })
             .ok_or_else(|| StageError("the document is not in Python's inbox".to_owned()))?;
         println!("sent by the folder adapter, received by Python");
@@ -111,7 +138,9 @@ fn a_python_client_sends_receives_and_reports() {
             .arg("--about")
             .arg(&stored)
             .args(["--from", ENVIRONMENT.0, "--code", "03"]);
-        tokio::task::spawn_blocking(move || run(&mut status)).await.doing("reporting")??;
+        tokio::task::spawn_blocking(move || run(&mut status))
+            .await
+            .doing("reporting")??;
         folders::status(there, &document, "03").await?;
         println!("status 03 reported by Python, received by the folder adapter");
         Ok(())

@@ -34,7 +34,13 @@ fn an_unread_inbox_holds_its_window_and_the_urgent_overtake() {
         let mut client = RawClient::connect(stage, sender).await?;
         for number in 0..10 {
             let (kind, answer) = client
-                .submit(Intake::Document, fresh_id(), &packet(number, Urgency::Normal), SealChoice::Right, now())
+                .submit(
+                    Intake::Document,
+                    fresh_id(),
+                    &packet(number, Urgency::Normal),
+                    SealChoice::Right,
+                    now(),
+                )
                 .await?;
             check(kind == "receipt", || answer.to_string())?;
         }
@@ -49,7 +55,13 @@ fn an_unread_inbox_holds_its_window_and_the_urgent_overtake() {
         ready(3).await?;
         for number in 10..14 {
             let (kind, answer) = client
-                .submit(Intake::Document, fresh_id(), &packet(number, Urgency::Express), SealChoice::Right, now())
+                .submit(
+                    Intake::Document,
+                    fresh_id(),
+                    &packet(number, Urgency::Express),
+                    SealChoice::Right,
+                    now(),
+                )
                 .await?;
             check(kind == "receipt", || answer.to_string())?;
         }
@@ -61,7 +73,9 @@ fn an_unread_inbox_holds_its_window_and_the_urgent_overtake() {
             .iter()
             .find(|count| count.system == recipient.id)
             .ok_or_else(|| StageError("no count for the inbox".to_owned()))?;
-        check(count.forwarded == 5 && count.scheduled == 9, || format!("{count:?}"))?;
+        check(count.forwarded == 5 && count.scheduled == 9, || {
+            format!("{count:?}")
+        })?;
 
         // Read them one by one, saying taken for each: the urgent come first, then the rest in order.
         let mut reader = RawClient::connect(stage, recipient).await?;
@@ -71,17 +85,30 @@ fn an_unread_inbox_holds_its_window_and_the_urgent_overtake() {
             priorities.push(delivery.properties.priority.unwrap_or_default());
             let id = delivery.properties.message_id.clone().unwrap_or_default();
             reader
-                .publish(Intake::Taken, fresh_id(), format!("{{\"taken\":[\"{id}\"]}}").as_bytes(), SealChoice::None, now())
+                .publish(
+                    Intake::Taken,
+                    fresh_id(),
+                    format!("{{\"taken\":[\"{id}\"]}}").as_bytes(),
+                    SealChoice::None,
+                    now(),
+                )
                 .await
                 .doing("saying taken")?;
             delivery.ack().await.doing("settling")?;
         }
         println!("priorities in the order they came: {priorities:?}");
-        check(priorities[..2] == [3, 3], || format!("the urgent did not come first: {priorities:?}"))?;
-        check(priorities.iter().filter(|p| **p == 3).count() == 4, || format!("{priorities:?}"))?;
+        check(priorities[..2] == [3, 3], || {
+            format!("the urgent did not come first: {priorities:?}")
+        })?;
+        check(priorities.iter().filter(|p| **p == 3).count() == 4, || {
+            format!("{priorities:?}")
+        })?;
         until("everything taken", async || {
             let counts = ledger.inbox_counts().await.ok()?;
-            counts.iter().all(|c| c.scheduled + c.leased + c.forwarded == 0).then_some(())
+            counts
+                .iter()
+                .all(|c| c.scheduled + c.leased + c.forwarded == 0)
+                .then_some(())
         })
         .await?;
         client.close().await;

@@ -16,7 +16,10 @@ use truc_transport::private_node::{PrivateNode, PrivateNodeConfig};
 /// One runtime for all tests: the shared node's tasks must outlive the test that started it.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     #[allow(clippy::expect_used, reason = "without a runtime no test can run")]
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime")
 });
 
 static NODE: OnceLock<(PrivateNode, TempDir)> = OnceLock::new();
@@ -90,7 +93,13 @@ pub async fn set_on(node: &PrivateNode, name: &str, config: &str) -> Result<Set,
     let programs = programs()?;
     // Accounts belong to the whole broker: two stages must not make the same one at the same moment.
     let _one_at_a_time = SETTING_UP.lock().await;
-    let setting = Setting { vhost: name, agencies: AGENCIES, systems: SYSTEMS, config, programs: &programs };
+    let setting = Setting {
+        vhost: name,
+        agencies: AGENCIES,
+        systems: SYSTEMS,
+        config,
+        programs: &programs,
+    };
     let stage = Stage::set_up(node, &dir.path().join("stage"), &setting).await?;
     Ok(Set { stage, _dir: dir })
 }

@@ -70,7 +70,9 @@ pub enum AppError {
 /// [`AppError::Ledger`] when the file cannot be opened or its schema is another version's.
 pub async fn open_store(config: &Config) -> Result<SqliteStore, AppError> {
     match config.ledger.kind {
-        config::LedgerKind::Sqlite => Ok(SqliteStore::open(&config.ledger.path).await.map_err(LedgerError::from)?),
+        config::LedgerKind::Sqlite => Ok(SqliteStore::open(&config.ledger.path)
+            .await
+            .map_err(LedgerError::from)?),
     }
 }
 
@@ -98,7 +100,9 @@ pub async fn open_ledger(
 /// [`AppError::Directory`] when what is stored does not read.
 pub async fn directory(ledger: &Ledger) -> Result<Directory, AppError> {
     match ledger.latest_directory().await? {
-        Some((_, json)) => Directory::from_json(&json).map_err(|error| AppError::Directory(error.to_string())),
+        Some((_, json)) => {
+            Directory::from_json(&json).map_err(|error| AppError::Directory(error.to_string()))
+        }
         None => Ok(Directory::empty()),
     }
 }
@@ -109,9 +113,17 @@ pub async fn directory(ledger: &Ledger) -> Result<Directory, AppError> {
 /// [`AppError`] naming the file that is missing or does not read.
 pub fn trust(config: &Config) -> Result<Trust, AppError> {
     let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|source| AppError::TrustFile { path: path.clone(), source })
+        std::fs::read(path).map_err(|source| AppError::TrustFile {
+            path: path.clone(),
+            source,
+        })
     };
-    let anchors = config.seal.anchors.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let anchors = config
+        .seal
+        .anchors
+        .iter()
+        .map(read)
+        .collect::<Result<Vec<_>, _>>()?;
     let crls = config.seal.crls.iter().map(read).collect::<Result<Vec<_>, _>>()?;
     let policy = match config.seal.key_usage {
         config::KeyUsage::AnySigning => EkuPolicy::default(),
@@ -132,7 +144,11 @@ pub fn broker_password(config: &Config) -> Result<String, AppError> {
         std::fs::read_to_string(file).map_err(|_| AppError::NoPassword)?
     };
     let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    if password.is_empty() { Err(AppError::NoPassword) } else { Ok(password) }
+    if password.is_empty() {
+        Err(AppError::NoPassword)
+    } else {
+        Ok(password)
+    }
 }
 
 /// How the hub reaches the broker.
@@ -156,7 +172,9 @@ fn with_password(url: &str, password: &str) -> String {
     let encoded: String = password
         .bytes()
         .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             byte => format!("%{byte:02X}"),
         })
         .collect();
@@ -186,7 +204,11 @@ impl App {
     ///
     /// # Errors
     /// [`AppError`], naming what is missing.
-    pub async fn connect(config: Config, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Result<Self, AppError> {
+    pub async fn connect(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, AppError> {
         let ledger = open_ledger(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
         let broker = AmqpBroker::connect(broker_config(&config, "hub")?).await?;
         Ok(Self::new(config, broker, ledger, clock))
@@ -195,7 +217,12 @@ impl App {
     /// A hub on parts one already has.
     #[must_use]
     pub fn new(config: Config, broker: Arc<dyn Broker>, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
-        Self { config, broker, ledger, clock }
+        Self {
+            config,
+            broker,
+            ledger,
+            clock,
+        }
     }
 
     /// Runs until `stop` says so: then nothing new is taken in, what is in hand is finished, and the
@@ -204,13 +231,23 @@ impl App {
     /// # Errors
     /// [`AppError`] when a part cannot go on.
     pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), AppError> {
-        let Self { config, broker, ledger, clock } = self;
+        let Self {
+            config,
+            broker,
+            ledger,
+            clock,
+        } = self;
         let directory = Arc::new(directory(&ledger).await?);
         let systems: Vec<SystemId> = directory.systems().map(|system| system.id.clone()).collect();
         broker.declare(&topology(&config, systems.clone())).await?;
         let hub = HubId::new(&config.hub.name);
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        ledger.note(Note::HubStarted { hub: hub.clone(), version }).await?;
+        ledger
+            .note(Note::HubStarted {
+                hub: hub.clone(),
+                version,
+            })
+            .await?;
         emit(Event::Started {
             hub: &config.hub.name,
             systems: systems.len(),
@@ -279,7 +316,9 @@ impl App {
                 }
             }
         }
-        emit(Event::Stopping { hub: &config.hub.name });
+        emit(Event::Stopping {
+            hub: &config.hub.name,
+        });
         parts.shutdown().await;
         if result.is_ok() {
             ledger.note(Note::HubStopped { hub }).await?;
@@ -338,7 +377,8 @@ impl Keeper {
         self.broker.declare(&topology(&self.config, systems)).await?;
         let trust = Arc::new(trust(&self.config)?);
         let version = directory.version();
-        self.rules.send_replace(Arc::new(Rules::new(&self.config, directory, trust, today)));
+        self.rules
+            .send_replace(Arc::new(Rules::new(&self.config, directory, trust, today)));
         emit(Event::Directory { version });
         Ok(())
     }
@@ -347,7 +387,9 @@ impl Keeper {
         let older_than = Duration::from_secs(self.config.delivery.not_taken_after_h.saturating_mul(3600));
         match self.ledger.not_taken_alerts(older_than).await {
             Ok(late) if late.is_empty() => {}
-            Ok(late) => emit(Event::NotTaken { deliveries: late.len() }),
+            Ok(late) => emit(Event::NotTaken {
+                deliveries: late.len(),
+            }),
             Err(error) => emit(Event::LedgerUnavailable { error: &error }),
         }
     }

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use truc_directory::{Directory, ImportOptions, SignaturePolicy, SystemPolicy, import_agencies, import_systems};
+use truc_directory::{
+    Directory, ImportOptions, SignaturePolicy, SystemPolicy, import_agencies, import_systems,
+};
 use truc_ledger::{BalanceFilter, DirectorySummary, EventKind, Ledger, MemoryStore, NewDirectory, Settings};
 use truc_model::wire::{Intake, SUBMIT_EXCHANGE, header, inbox};
 use truc_model::{Clock, ManualClock, MessageId, Random, SeededRandom, SystemId, Urgency};
@@ -34,13 +36,21 @@ impl Twin {
             Arc::new(SeededRandom::new(1)),
             Settings::default(),
         );
-        let options = ImportOptions { on: clock.today(), decision: None };
+        let options = ImportOptions {
+            on: clock.today(),
+            decision: None,
+        };
         let systems = import_systems(&Directory::empty(), SYSTEMS.as_bytes(), &options);
         let agencies = import_agencies(&systems.next, AGENCIES.as_bytes(), &options);
         let mut editor = truc_directory::Editor::new(&agencies.next);
         // Seals are proved on real parts; here the policy asks for none.
-        let policy = SystemPolicy { signature: SignaturePolicy::None, ..SystemPolicy::default() };
-        editor.set_policy(&SystemId::new("so-tnmt").unwrap(), policy).unwrap();
+        let policy = SystemPolicy {
+            signature: SignaturePolicy::None,
+            ..SystemPolicy::default()
+        };
+        editor
+            .set_policy(&SystemId::new("so-tnmt").unwrap(), policy)
+            .unwrap();
         let directory = editor.finish();
         ledger
             .save_directory(NewDirectory {
@@ -60,7 +70,14 @@ impl Twin {
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
         let hub = tokio::spawn(app.run(stopped));
-        Self { broker, ledger, clock, random: SeededRandom::new(2), stop, hub }
+        Self {
+            broker,
+            ledger,
+            clock,
+            random: SeededRandom::new(2),
+            stop,
+            hub,
+        }
     }
 
     async fn consumer(&self, system: &str) -> Box<dyn Consumer> {
@@ -119,20 +136,31 @@ fn packet(urgency: Urgency) -> Vec<u8> {
 #[tokio::test]
 async fn a_document_is_accepted_forwarded_and_taken() {
     let twin = Twin::start().await;
-    let (mut sender, mut recipient) = (twin.consumer("so-tnmt").await, twin.consumer("huyen-tuyen-quang").await);
+    let (mut sender, mut recipient) = (
+        twin.consumer("so-tnmt").await,
+        twin.consumer("huyen-tuyen-quang").await,
+    );
     let body = packet(Urgency::Urgent);
     let id = twin.submit("so-tnmt", Intake::Document, &body).await;
 
     let receipt = sender.next().await.unwrap();
     assert_eq!(receipt.properties.kind.as_deref(), Some("receipt"));
-    assert_eq!(receipt.properties.correlation_id.as_deref(), Some(id.to_string().as_str()));
+    assert_eq!(
+        receipt.properties.correlation_id.as_deref(),
+        Some(id.to_string().as_str())
+    );
     receipt.ack().await.unwrap();
 
     let delivery = recipient.next().await.unwrap();
     assert_eq!(delivery.body, body, "the bytes are forwarded as received");
     assert_eq!(delivery.properties.priority, Some(1));
     let uid = delivery.properties.text(header::DELIVERY).unwrap().to_owned();
-    twin.submit("huyen-tuyen-quang", Intake::Taken, format!("{{\"taken\":[\"{uid}\"]}}").as_bytes()).await;
+    twin.submit(
+        "huyen-tuyen-quang",
+        Intake::Taken,
+        format!("{{\"taken\":[\"{uid}\"]}}").as_bytes(),
+    )
+    .await;
     delivery.ack().await.unwrap();
 
     loop {
@@ -153,7 +181,8 @@ async fn an_unroutable_publish_is_a_retry_and_never_a_success() {
     drop(twin.consumer("huyen-tuyen-quang").await);
     let system = SystemId::new("huyen-tuyen-quang").unwrap();
     twin.broker.delete_queue(&inbox(&system));
-    twin.submit("so-tnmt", Intake::Document, &packet(Urgency::Normal)).await;
+    twin.submit("so-tnmt", Intake::Document, &packet(Urgency::Normal))
+        .await;
     while !event_kinds(&twin).await.contains(&EventKind::PublishFailed) {
         tokio::task::yield_now().await;
     }
@@ -161,7 +190,10 @@ async fn an_unroutable_publish_is_a_retry_and_never_a_success() {
     assert!(balance.balances());
     assert_eq!((balance.total.accepted, balance.total.waiting), (1, 1));
 
-    twin.broker.declare(&Topology::hub(QueueType::Classic, [system])).await.unwrap();
+    twin.broker
+        .declare(&Topology::hub(QueueType::Classic, [system]))
+        .await
+        .unwrap();
     let mut recipient = twin.consumer("huyen-tuyen-quang").await;
     // The next try is due when the clock has passed the pause.
     let delivery = loop {
@@ -177,7 +209,13 @@ async fn an_unroutable_publish_is_a_retry_and_never_a_success() {
 }
 
 async fn event_kinds(twin: &Twin) -> Vec<EventKind> {
-    twin.ledger.events(1, 100).await.unwrap().iter().map(|row| row.kind).collect()
+    twin.ledger
+        .events(1, 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.kind)
+        .collect()
 }
 
 #[tokio::test]
@@ -187,7 +225,10 @@ async fn what_cannot_be_attributed_goes_to_the_dead_letters() {
     let message = OutMessage {
         exchange: SUBMIT_EXCHANGE.to_owned(),
         routing_key: "document".to_owned(),
-        properties: Properties { kind: Some("document".to_owned()), ..Properties::default() },
+        properties: Properties {
+            kind: Some("document".to_owned()),
+            ..Properties::default()
+        },
         body: Arc::from(&b"x"[..]),
     };
     let publisher = twin.broker.publisher().await.unwrap();
@@ -195,7 +236,11 @@ async fn what_cannot_be_attributed_goes_to_the_dead_letters() {
     while twin.broker.peek("truc.dead.letters").is_empty() {
         tokio::task::yield_now().await;
     }
-    let refusals = twin.ledger.refusals(&truc_ledger::RefusalFilter::default()).await.unwrap();
+    let refusals = twin
+        .ledger
+        .refusals(&truc_ledger::RefusalFilter::default())
+        .await
+        .unwrap();
     assert_eq!(refusals.len(), 1);
     twin.end().await;
 }

@@ -54,20 +54,28 @@ pub struct Loaded {
 pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
     let mut merged = parse(DEFAULT, Path::new("config/truc.toml"))?;
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
         lay_over(&mut merged, parse(&text, path)?);
     }
     let shown = file.unwrap_or_else(|| Path::new("config/truc.toml")).to_owned();
     let mut config: Config = merged
         .try_into()
-        .map_err(|error: toml::de::Error| ConfigError::Parse { path: shown, message: error.to_string() })?;
+        .map_err(|error: toml::de::Error| ConfigError::Parse {
+            path: shown,
+            message: error.to_string(),
+        })?;
     if let Some(folder) = file.and_then(Path::parent) {
         make_absolute(&mut config, folder);
     }
     let problems = check(&config);
     if problems.is_empty() {
-        Ok(Loaded { config, file: file.map(Path::to_owned) })
+        Ok(Loaded {
+            config,
+            file: file.map(Path::to_owned),
+        })
     } else {
         Err(ConfigError::Values(problems))
     }
@@ -108,21 +116,43 @@ fn check(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut ask = |holds: bool, key: &'static str, problem: &str| {
         if !holds {
-            problems.push(Problem { key, problem: problem.to_owned() });
+            problems.push(Problem {
+                key,
+                problem: problem.to_owned(),
+            });
         }
     };
     let url = &config.broker.url;
-    ask(url.starts_with("amqp://") || url.starts_with("amqps://"), "broker.url", "begins with amqp:// or amqps://");
-    let user_info = url.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
-    ask(!user_info.is_empty(), "broker.url", "names the hub's user: amqp://truc@host:5672/vhost");
-    ask(!user_info.contains(':'), "broker.url", "holds a password; put it into password_file or TRUC_BROKER_PASSWORD");
+    ask(
+        url.starts_with("amqp://") || url.starts_with("amqps://"),
+        "broker.url",
+        "begins with amqp:// or amqps://",
+    );
+    let user_info = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+        .map_or("", |(user, _)| user);
+    ask(
+        !user_info.is_empty(),
+        "broker.url",
+        "names the hub's user: amqp://truc@host:5672/vhost",
+    );
+    ask(
+        !user_info.contains(':'),
+        "broker.url",
+        "holds a password; put it into password_file or TRUC_BROKER_PASSWORD",
+    );
     ask(!config.hub.name.trim().is_empty(), "hub.name", "is empty");
     ask(
         config.hub.code.form() == truc_model::CodeForm::System,
         "hub.code",
         "is a system code, with the level-1 letter W, such as 00.60.W00",
     );
-    ask((1..=65_535).contains(&config.broker.publish_window), "broker.publish_window", "is from 1 to 65535");
+    ask(
+        (1..=65_535).contains(&config.broker.publish_window),
+        "broker.publish_window",
+        "is from 1 to 65535",
+    );
     for (value, key) in [
         (config.broker.prefetch_document, "broker.prefetch_document"),
         (config.broker.prefetch_status, "broker.prefetch_status"),
@@ -132,17 +162,33 @@ fn check(config: &Config) -> Vec<Problem> {
     }
     ask(config.ledger.batch_max > 0, "ledger.batch_max", "is at least 1");
     ask(config.ledger.queue_max > 0, "ledger.queue_max", "is at least 1");
-    ask(config.intake.max_body_bytes > 0, "intake.max_body_bytes", "is at least 1");
+    ask(
+        config.intake.max_body_bytes > 0,
+        "intake.max_body_bytes",
+        "is at least 1",
+    );
     ask(
         config.intake.max_body_bytes <= MAX_BODY_BYTES,
         "intake.max_body_bytes",
         "is at most 134217728: RabbitMQ's own default limit for one message",
     );
-    ask(config.intake.max_recipients > 0, "intake.max_recipients", "is at least 1");
+    ask(
+        config.intake.max_recipients > 0,
+        "intake.max_recipients",
+        "is at least 1",
+    );
     ask(config.delivery.window > 0, "delivery.window", "is at least 1");
-    ask(config.delivery.claim_max > 0, "delivery.claim_max", "is at least 1");
+    ask(
+        config.delivery.claim_max > 0,
+        "delivery.claim_max",
+        "is at least 1",
+    );
     ask(config.delivery.poll_ms > 0, "delivery.poll_ms", "is at least 1");
-    ask(config.directory.refresh_ms > 0, "directory.refresh_ms", "is at least 1");
+    ask(
+        config.directory.refresh_ms > 0,
+        "directory.refresh_ms",
+        "is at least 1",
+    );
     ask(
         config.delivery.lease_s * 1000 > config.broker.confirm_timeout_ms,
         "delivery.lease_s",
@@ -154,7 +200,11 @@ fn check(config: &Config) -> Vec<Problem> {
         "is at least 1 and at most retry_max_ms",
     );
     ask(
-        config.secrecy.markings.iter().all(|marking| !marking.trim().is_empty()),
+        config
+            .secrecy
+            .markings
+            .iter()
+            .all(|marking| !marking.trim().is_empty()),
         "secrecy.markings",
         "has an empty marking, which would match everything",
     );
@@ -204,7 +254,10 @@ mod tests {
     fn a_file_changes_only_what_it_says() {
         let loaded = with("[delivery]\nwindow = 3\n[ledger]\npath = \"x/y.db\"").unwrap();
         assert_eq!(loaded.config.delivery.window, 3);
-        assert_eq!(loaded.config.delivery.claim_max, Config::default().delivery.claim_max);
+        assert_eq!(
+            loaded.config.delivery.claim_max,
+            Config::default().delivery.claim_max
+        );
         assert!(loaded.config.ledger.path.is_absolute());
         assert!(loaded.config.broker.password_file.as_os_str().is_empty());
     }

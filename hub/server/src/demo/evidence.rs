@@ -51,7 +51,10 @@ impl Evidence {
         let mut known = Vec::new();
         let mut before = None;
         loop {
-            let filter = DocumentFilter { before, ..DocumentFilter::default() };
+            let filter = DocumentFilter {
+                before,
+                ..DocumentFilter::default()
+            };
             let page = ledger.documents(&filter).await.doing("reading the ledger")?;
             let Some(last) = page.last() else { break };
             before = Some(last.event);
@@ -71,9 +74,15 @@ impl Evidence {
                 }
             }
         }
-        lost += receipts.iter().filter(|document| !known.contains(document)).count() as u64;
+        lost += receipts
+            .iter()
+            .filter(|document| !known.contains(document))
+            .count() as u64;
         Ok(Self {
-            balance: ledger.balance(&BalanceFilter::default()).await.doing("balancing the ledger")?,
+            balance: ledger
+                .balance(&BalanceFilter::default())
+                .await
+                .doing("balancing the ledger")?,
             lost,
             duplicated,
             invented: held.len() as u64,

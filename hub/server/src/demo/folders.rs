@@ -30,7 +30,11 @@ pub fn send(system: &Connected, name: &str, packet: &[u8]) -> Result<(), StageEr
 /// # Errors
 /// [`StageError`] when the file cannot be written.
 pub fn report(system: &Connected, name: &str, text: &str) -> Result<(), StageError> {
-    drop_file(&system.folder.join("status"), &format!("{name}.toml"), text.as_bytes())
+    drop_file(
+        &system.folder.join("status"),
+        &format!("{name}.toml"),
+        text.as_bytes(),
+    )
 }
 
 fn drop_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StageError> {
@@ -44,7 +48,9 @@ fn drop_file(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StageError> 
 #[must_use]
 pub fn answered(system: &Connected, name: &str) -> Option<Answered> {
     let json = |folder: &str| read_json(&system.folder.join(folder).join(format!("{name}.json")));
-    json("receipts").map(Answered::Receipt).or_else(|| json("refused").map(Answered::Refusal))
+    json("receipts")
+        .map(Answered::Receipt)
+        .or_else(|| json("refused").map(Answered::Refusal))
 }
 
 /// Waits for the answer to the packet dropped as `name`.
@@ -52,7 +58,10 @@ pub fn answered(system: &Connected, name: &str) -> Option<Answered> {
 /// # Errors
 /// [`StageError`] when none comes.
 pub async fn answer(system: &Connected, name: &str) -> Result<Answered, StageError> {
-    until(&format!("the answer to {name} at {}", system.id), async || answered(system, name)).await
+    until(&format!("the answer to {name} at {}", system.id), async || {
+        answered(system, name)
+    })
+    .await
 }
 
 /// Waits for the receipt of the packet dropped as `name`.
@@ -78,7 +87,10 @@ pub fn arrivals(system: &Connected) -> Vec<(PathBuf, Value)> {
 /// [`StageError`] when it does not come.
 pub async fn arrival(system: &Connected, document: &str) -> Result<Value, StageError> {
     until(&format!("document {document} at {}", system.id), async || {
-        arrivals(system).into_iter().map(|(_, facts)| facts).find(|facts| facts["document"] == document)
+        arrivals(system)
+            .into_iter()
+            .map(|(_, facts)| facts)
+            .find(|facts| facts["document"] == document)
     })
     .await
 }
@@ -88,22 +100,33 @@ pub async fn arrival(system: &Connected, document: &str) -> Result<Value, StageE
 /// # Errors
 /// [`StageError`] when it does not come.
 pub async fn status(system: &Connected, document: &str, code: &str) -> Result<Value, StageError> {
-    until(&format!("status {code} of {document} at {}", system.id), async || {
-        statuses(system).into_iter().find(|facts| facts["document"] == document && facts["code"] == code)
-    })
+    until(
+        &format!("status {code} of {document} at {}", system.id),
+        async || {
+            statuses(system)
+                .into_iter()
+                .find(|facts| facts["document"] == document && facts["code"] == code)
+        },
+    )
     .await
 }
 
 /// All statuses that came back.
 #[must_use]
 pub fn statuses(system: &Connected) -> Vec<Value> {
-    jsons(&system.folder.join("status-in")).into_iter().map(|(_, facts)| facts).collect()
+    jsons(&system.folder.join("status-in"))
+        .into_iter()
+        .map(|(_, facts)| facts)
+        .collect()
 }
 
 /// All notices that came.
 #[must_use]
 pub fn notices(system: &Connected) -> Vec<Value> {
-    jsons(&system.folder.join("notices")).into_iter().map(|(_, facts)| facts).collect()
+    jsons(&system.folder.join("notices"))
+        .into_iter()
+        .map(|(_, facts)| facts)
+        .collect()
 }
 
 /// What lies in `in/` is whole: every packet has its side file and the digest it names.
@@ -119,9 +142,17 @@ pub fn check_arrivals(system: &Connected) -> Result<BTreeMap<(String, String), u
         let packet = path.with_file_name(text("packet"));
         let bytes = std::fs::read(&packet).doing(&format!("reading {}", packet.display()))?;
         if Sha256::of(&bytes).to_string() != text("sha256") {
-            return Err(StageError(format!("{} has other bytes than its side file says", packet.display())));
+            return Err(StageError(format!(
+                "{} has other bytes than its side file says",
+                packet.display()
+            )));
         }
-        for code in facts["to"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for code in facts["to"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             *seen.entry((text("document"), code.to_owned())).or_insert(0) += 1;
         }
     }
@@ -138,7 +169,10 @@ fn jsons(folder: &Path) -> Vec<(PathBuf, Value)> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     paths.sort();
-    paths.into_iter().filter_map(|path| read_json(&path).map(|json| (path, json))).collect()
+    paths
+        .into_iter()
+        .filter_map(|path| read_json(&path).map(|json| (path, json)))
+        .collect()
 }
 
 fn read_json(path: &Path) -> Option<Value> {

@@ -49,25 +49,45 @@ pub async fn run(args: DemoArgs) -> Result<bool, StageError> {
         }
     };
     let teller = Teller { quiet: args.json };
-    teller.title("TRỤC LIÊN THÔNG VĂN BẢN: TRÌNH DIỄN", "signed documents cross a province");
+    teller.title(
+        "TRỤC LIÊN THÔNG VĂN BẢN: TRÌNH DIỄN",
+        "signed documents cross a province",
+    );
     teller.step("Khởi động", "start");
-    let node = PrivateNode::start(PrivateNodeConfig::new(dir.join("broker"))).await.doing("starting RabbitMQ")?;
+    let node = PrivateNode::start(PrivateNodeConfig::new(dir.join("broker")))
+        .await
+        .doing("starting RabbitMQ")?;
     teller.fact(&format!(
         "RabbitMQ {} riêng, không đụng tới máy (private node on free ports, below {})",
         node.version().await.doing("asking RabbitMQ")?,
         dir.display()
     ));
     let program = std::env::current_exe().doing("finding this program")?;
-    let programs = program.parent().map(std::path::Path::to_owned).unwrap_or_default();
-    let setting =
-        Setting { vhost: "truc", agencies: AGENCIES, systems: SYSTEMS, config: "", programs: &programs };
+    let programs = program
+        .parent()
+        .map(std::path::Path::to_owned)
+        .unwrap_or_default();
+    let setting = Setting {
+        vhost: "truc",
+        agencies: AGENCIES,
+        systems: SYSTEMS,
+        config: "",
+        programs: &programs,
+    };
     let stage = Stage::set_up(&node, &dir.join("stage"), &setting).await?;
 
     let evidence = match &args.packets {
         Some(folder) => own::play(&stage, folder, &teller).await?,
         None => play::play(&stage, &teller).await?,
     };
-    println!("{}", if args.json { json_line(&evidence) } else { evidence.line() });
+    println!(
+        "{}",
+        if args.json {
+            json_line(&evidence)
+        } else {
+            evidence.line()
+        }
+    );
     Ok(evidence.holds())
 }
 

@@ -24,7 +24,10 @@ pub(super) async fn play(stage: &Stage, folder: &Path, teller: &Teller) -> Resul
     for system in stage.systems.values() {
         adapters.push(stage.start_adapter(system, None)?);
     }
-    teller.step("Gửi các gói tin trong thư mục", "sending the packets of the folder");
+    teller.step(
+        "Gửi các gói tin trong thư mục",
+        "sending the packets of the folder",
+    );
     teller.say(&format!("    {}", folder.display()));
     let packets = packets(folder)?;
     if packets.is_empty() {
@@ -45,7 +48,9 @@ pub(super) async fn play(stage: &Stage, folder: &Path, teller: &Teller) -> Resul
             })
             .and_then(|code| {
                 let party = directory.resolve(&code, today).party(&code);
-                directory.system_of(&party, today).and_then(|id| stage.system(id.as_str()).ok())
+                directory
+                    .system_of(&party, today)
+                    .and_then(|id| stage.system(id.as_str()).ok())
             })
             .unwrap_or(gateway);
         folders::send(system, name, &bytes)?;
@@ -61,7 +66,9 @@ pub(super) async fn play(stage: &Stage, folder: &Path, teller: &Teller) -> Resul
                             .iter()
                             .map(|line| {
                                 let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-                                format!("{} {} {}", text("code"), text("state"), text("cause")).trim().to_owned()
+                                format!("{} {} {}", text("code"), text("state"), text("cause"))
+                                    .trim()
+                                    .to_owned()
                             })
                             .collect();
                         words.join("; ")
@@ -86,14 +93,21 @@ pub(super) async fn play(stage: &Stage, folder: &Path, teller: &Teller) -> Resul
                     text("code"),
                     refusal["message"]["vi"].as_str().unwrap_or_default()
                 ));
-                teller.lines(&format!("cần (expected): {}; gặp (found): {}", text("expected"), text("found")));
+                teller.lines(&format!(
+                    "cần (expected): {}; gặp (found): {}",
+                    text("expected"),
+                    text("found")
+                ));
             }
         }
     }
     let ledger = stage.ledger().await?;
     until("every delivery that can be taken to be taken", async || {
         let counts = ledger.inbox_counts().await.ok()?;
-        counts.iter().all(|count| count.scheduled + count.leased + count.forwarded == 0).then_some(())
+        counts
+            .iter()
+            .all(|count| count.scheduled + count.leased + count.forwarded == 0)
+            .then_some(())
     })
     .await?;
     teller.say("");
@@ -107,9 +121,15 @@ pub(super) async fn play(stage: &Stage, folder: &Path, teller: &Teller) -> Resul
 /// The packets of a folder by name, without their endings.
 fn packets(folder: &Path) -> Result<Vec<(String, PathBuf)>, StageError> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).doing(&format!("reading {}", folder.display()))?.take(PACKETS_MAX) {
+    for entry in std::fs::read_dir(folder)
+        .doing(&format!("reading {}", folder.display()))?
+        .take(PACKETS_MAX)
+    {
         let path = entry.doing(&format!("reading {}", folder.display()))?.path();
-        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        let ending = path
+            .extension()
+            .and_then(|ending| ending.to_str())
+            .unwrap_or_default();
         if matches!(ending, "edxml" | "xml")
             && let Some(stem) = path.file_stem().and_then(|stem| stem.to_str())
         {

@@ -3,8 +3,8 @@
 
 use jiff::civil::Date;
 use truc_envelope::{
-    Attachment, Business, DocumentNumber, DocumentPacket, DocumentType, Organization, OtherInfo, Promulgation,
-    Signer, TraceHeader, write_document,
+    Attachment, Business, DocumentNumber, DocumentPacket, DocumentType, Organization, OtherInfo,
+    Promulgation, Signer, TraceHeader, write_document,
 };
 use truc_model::{Operation, Urgency};
 
@@ -37,20 +37,36 @@ impl Draft<'_> {
     /// `<code>,<date>,<number>/<notation>`: the usual form of a DocumentId.
     #[must_use]
     pub fn document_id(&self) -> String {
-        format!("{},{},{}/{}", self.from.0, self.issued.strftime("%Y/%m/%d"), self.number, self.notation)
+        format!(
+            "{},{},{}/{}",
+            self.from.0,
+            self.issued.strftime("%Y/%m/%d"),
+            self.number,
+            self.notation
+        )
     }
 
     /// The packet's bytes, in the strict form.
     #[must_use]
     pub fn packet(&self) -> Vec<u8> {
-        let file = pdf(&format!("{} {}/{}", self.from.0, self.number, self.notation), self.filler);
+        let file = pdf(
+            &format!("{} {}/{}", self.from.0, self.number, self.notation),
+            self.filler,
+        );
         let organization = |code: &str, name: &str| Organization::new(code, name);
         let document = DocumentPacket {
             from: organization(self.from.0, self.from.1),
-            to: self.to.iter().map(|(code, name)| organization(code, name)).collect(),
+            to: self
+                .to
+                .iter()
+                .map(|(code, name)| organization(code, name))
+                .collect(),
             document_id: self.document_id(),
             code: DocumentNumber::new(self.number.to_string(), self.notation),
-            promulgation: Promulgation { place: Some("Tuyên Quang".to_owned()), date: Some(self.issued) },
+            promulgation: Promulgation {
+                place: Some("Tuyên Quang".to_owned()),
+                date: Some(self.issued),
+            },
             document_type: DocumentType {
                 number: Some(2),
                 detail: Some(self.type_detail),
@@ -92,7 +108,10 @@ impl Draft<'_> {
 /// A PDF of one page with one line of text, and `filler` bytes of comment.
 #[must_use]
 pub fn pdf(line: &str, filler: usize) -> Vec<u8> {
-    let text: String = line.chars().filter(|c| c.is_ascii() && !"()\\".contains(*c)).collect();
+    let text: String = line
+        .chars()
+        .filter(|c| c.is_ascii() && !"()\\".contains(*c))
+        .collect();
     let stream = format!("BT /F1 14 Tf 72 760 Td ({text}) Tj ET");
     let objects = [
         "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
@@ -105,7 +124,12 @@ pub fn pdf(line: &str, filler: usize) -> Vec<u8> {
     let mut bytes = b"%PDF-1.4\n".to_vec();
     if filler > 0 {
         bytes.push(b'%');
-        bytes.extend(line.bytes().filter(u8::is_ascii_alphanumeric).cycle().take(filler));
+        bytes.extend(
+            line.bytes()
+                .filter(u8::is_ascii_alphanumeric)
+                .cycle()
+                .take(filler),
+        );
         bytes.push(b'\n');
     }
     let mut offsets = Vec::new();
@@ -119,7 +143,11 @@ pub fn pdf(line: &str, filler: usize) -> Vec<u8> {
         bytes.extend(format!("{offset:010} 00000 n \n").bytes());
     }
     bytes.extend(
-        format!("trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n", objects.len() + 1).bytes(),
+        format!(
+            "trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{table}\n%%EOF\n",
+            objects.len() + 1
+        )
+        .bytes(),
     );
     bytes
 }
@@ -145,6 +173,10 @@ mod tests {
             filler: 100,
         };
         let found = lint(&draft.packet(), &Limits::default(), jiff::civil::date(2026, 3, 2));
-        assert!(found.strict_ok() && found.findings.is_empty(), "{:?}", found.findings);
+        assert!(
+            found.strict_ok() && found.findings.is_empty(),
+            "{:?}",
+            found.findings
+        );
     }
 }

@@ -8,12 +8,12 @@ use serde_json::Value;
 use truc_model::wire::Intake;
 use truc_model::{Clock, MessageId, Random, SystemClock, SystemRandom, Urgency};
 
+use super::Teller;
 use super::evidence::Evidence;
 use super::folders::{self, Answered};
 use super::packets::Draft;
 use super::raw::{RawClient, SealChoice};
 use super::stage::{self, Connected, Doing, Process, Stage, StageError, until};
-use super::Teller;
 
 const PROVINCE: (&str, &str) = ("000.00.00.H60", "UBND tỉnh Tuyên Quang");
 const OFFICE: (&str, &str) = ("000.00.01.H60", "Văn phòng UBND tỉnh Tuyên Quang");
@@ -63,7 +63,9 @@ pub(super) async fn play(stage: &Stage, teller: &Teller) -> Result<Evidence, Sta
     urgent_decision(stage, &cast, teller, today).await?;
     up_and_down(&cast, teller, today).await?;
     statuses(&cast, teller, &report).await?;
-    let environment = adapters.iter().position(|process| process.name() == "adapter-so-tnmt");
+    let environment = adapters
+        .iter()
+        .position(|process| process.name() == "adapter-so-tnmt");
     if let Some(index) = environment {
         adapters[index].stop()?;
     }
@@ -74,14 +76,23 @@ pub(super) async fn play(stage: &Stage, teller: &Teller) -> Result<Evidence, Sta
     unknown_recipient(&cast, teller, today).await?;
     kill(stage, &cast, teller, today, &mut hub).await?;
 
-    teller.step("Đường đi của một văn bản", "the trace of one document: truc document trace");
+    teller.step(
+        "Đường đi của một văn bản",
+        "the trace of one document: truc document trace",
+    );
     teller.lines(&truc(stage, &["document", "trace", &report])?);
     until("every delivery that can be taken to be taken", async || {
         let counts = ledger.inbox_counts().await.ok()?;
-        counts.iter().all(|count| count.scheduled + count.leased + count.forwarded == 0).then_some(())
+        counts
+            .iter()
+            .all(|count| count.scheduled + count.leased + count.forwarded == 0)
+            .then_some(())
     })
     .await?;
-    teller.step("Cân đối sổ cái theo đơn vị gửi", "the balance per sending agency: truc ledger balance");
+    teller.step(
+        "Cân đối sổ cái theo đơn vị gửi",
+        "the balance per sending agency: truc ledger balance",
+    );
     teller.lines(&truc(stage, &["ledger", "balance"])?);
     let verified = truc(stage, &["ledger", "verify", "--bodies"])?;
     teller.step("Kiểm tra sổ cái", "truc ledger verify --bodies");
@@ -105,7 +116,10 @@ fn draft<'a>(
 ) -> Draft<'a> {
     Draft {
         from,
-        to: to.iter().map(|(code, name)| ((*code).to_owned(), (*name).to_owned())).collect(),
+        to: to
+            .iter()
+            .map(|(code, name)| ((*code).to_owned(), (*name).to_owned()))
+            .collect(),
         number,
         notation,
         type_name: "Công văn",
@@ -122,9 +136,18 @@ fn document_of(receipt: &Value) -> String {
 }
 
 async fn commune_report(cast: &Cast<'_>, teller: &Teller, today: Date) -> Result<String, StageError> {
-    teller.step("Xã gửi báo cáo lên huyện và tỉnh", "a commune's report to district and province");
-    let mut report =
-        draft(COMMUNE, &[DISTRICT, PROVINCE], 112, "BC-UBND", "Báo cáo kết quả thực hiện quý III", today);
+    teller.step(
+        "Xã gửi báo cáo lên huyện và tỉnh",
+        "a commune's report to district and province",
+    );
+    let mut report = draft(
+        COMMUNE,
+        &[DISTRICT, PROVINCE],
+        112,
+        "BC-UBND",
+        "Báo cáo kết quả thực hiện quý III",
+        today,
+    );
     report.type_name = "Báo cáo";
     report.type_detail = 14;
     folders::send(cast.communes, "bao-cao-112", &report.packet())?;
@@ -136,7 +159,11 @@ async fn commune_report(cast: &Cast<'_>, teller: &Teller, today: Date) -> Result
     ));
     for (system, agency) in [(cast.districts, DISTRICT), (cast.province, PROVINCE)] {
         let facts = folders::arrival(system, &document).await?;
-        teller.fact(&format!("{} đã nhận, chữ ký: {} (arrived, signature verdict)", agency.1, word(&facts["signature"])));
+        teller.fact(&format!(
+            "{} đã nhận, chữ ký: {} (arrived, signature verdict)",
+            agency.1,
+            word(&facts["signature"])
+        ));
     }
     until("both 01 statuses", async || {
         let arrived = folders::statuses(cast.communes)
@@ -150,8 +177,16 @@ async fn commune_report(cast: &Cast<'_>, teller: &Teller, today: Date) -> Result
     Ok(document)
 }
 
-async fn urgent_decision(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today: Date) -> Result<(), StageError> {
-    teller.step("Quyết định khẩn tới tất cả các xã", "an urgent decision to all communes");
+async fn urgent_decision(
+    stage: &Stage,
+    cast: &Cast<'_>,
+    teller: &Teller,
+    today: Date,
+) -> Result<(), StageError> {
+    teller.step(
+        "Quyết định khẩn tới tất cả các xã",
+        "an urgent decision to all communes",
+    );
     let directory = stage.directory().await?;
     let communes: Vec<(String, String)> = directory
         .agencies()
@@ -164,7 +199,14 @@ async fn urgent_decision(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today:
         })
         .collect();
     let count = communes.len();
-    let mut decision = draft(PROVINCE, &[], 45, "QĐ-UBND", "Quyết định về ứng phó mưa lũ", today);
+    let mut decision = draft(
+        PROVINCE,
+        &[],
+        45,
+        "QĐ-UBND",
+        "Quyết định về ứng phó mưa lũ",
+        today,
+    );
     decision.to = communes;
     decision.type_name = "Quyết định";
     decision.type_detail = 2;
@@ -181,18 +223,41 @@ async fn urgent_decision(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today:
 }
 
 async fn up_and_down(cast: &Cast<'_>, teller: &Teller, today: Date) -> Result<(), StageError> {
-    teller.step("Lên bộ và từ bộ xuống, qua trục quốc gia", "up to a ministry and down, by the national axis");
-    let up = draft(OFFICE, &[MINISTRY], 901, "VP-TH", "V/v góp ý dự thảo thông tư", today);
+    teller.step(
+        "Lên bộ và từ bộ xuống, qua trục quốc gia",
+        "up to a ministry and down, by the national axis",
+    );
+    let up = draft(
+        OFFICE,
+        &[MINISTRY],
+        901,
+        "VP-TH",
+        "V/v góp ý dự thảo thông tư",
+        today,
+    );
     folders::send(cast.province, "cong-van-901", &up.packet())?;
     let receipt = folders::receipt(cast.province, "cong-van-901").await?;
     folders::arrival(cast.national, &document_of(&receipt)).await?;
-    teller.fact(&format!("{} → {}: trục quốc gia đã nhận (taken by the gateway)", OFFICE.1, MINISTRY.1));
-    let down = draft(MINISTRY, &[ENVIRONMENT, PROVINCE], 3301, "BTNMT-PC", "V/v hướng dẫn thi hành", today);
+    teller.fact(&format!(
+        "{} → {}: trục quốc gia đã nhận (taken by the gateway)",
+        OFFICE.1, MINISTRY.1
+    ));
+    let down = draft(
+        MINISTRY,
+        &[ENVIRONMENT, PROVINCE],
+        3301,
+        "BTNMT-PC",
+        "V/v hướng dẫn thi hành",
+        today,
+    );
     folders::send(cast.national, "cong-van-3301", &down.packet())?;
     let receipt = folders::receipt(cast.national, "cong-van-3301").await?;
     folders::arrival(cast.environment, &document_of(&receipt)).await?;
     folders::arrival(cast.province, &document_of(&receipt)).await?;
-    teller.fact(&format!("{} → {} và {} (down to two systems)", MINISTRY.1, ENVIRONMENT.1, PROVINCE.1));
+    teller.fact(&format!(
+        "{} → {} và {} (down to two systems)",
+        MINISTRY.1, ENVIRONMENT.1, PROVINCE.1
+    ));
     Ok(())
 }
 
@@ -226,20 +291,37 @@ async fn statuses(cast: &Cast<'_>, teller: &Teller, document: &str) -> Result<()
 
 /// What an adapter would never do, tried under the department's own account.
 async fn by_hand(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today: Date) -> Result<(), StageError> {
-    teller.step("Gửi lặp, gửi sai, gửi giả", "repeat, conflict, tampered, unsigned, foreign");
+    teller.step(
+        "Gửi lặp, gửi sai, gửi giả",
+        "repeat, conflict, tampered, unsigned, foreign",
+    );
     let random = SystemRandom::default();
     let fresh = || MessageId::new(random.uuid_v7(stage::now()));
     let mut client = RawClient::connect(stage, cast.environment).await?;
     let packet = draft(ENVIRONMENT, &[OFFICE], 77, "STNMT-VP", "V/v báo cáo tháng", today).packet();
     let id = fresh();
-    let (_, first) = client.submit(Intake::Document, id, &packet, SealChoice::Right, stage::now()).await?;
-    let (kind, again) = client.submit(Intake::Document, id, &packet, SealChoice::Right, stage::now()).await?;
+    let (_, first) = client
+        .submit(Intake::Document, id, &packet, SealChoice::Right, stage::now())
+        .await?;
+    let (kind, again) = client
+        .submit(Intake::Document, id, &packet, SealChoice::Right, stage::now())
+        .await?;
     if kind != "receipt" || first != again {
-        return Err(StageError(format!("a repeat got another answer: {first} and {again}")));
+        return Err(StageError(format!(
+            "a repeat got another answer: {first} and {again}"
+        )));
     }
     teller.fact("Gửi lặp cùng message_id, cùng nội dung: đúng biên nhận đầu tiên (the first receipt again)");
 
-    let other = draft(ENVIRONMENT, &[OFFICE], 77, "STNMT-VP", "V/v báo cáo tháng (sửa)", today).packet();
+    let other = draft(
+        ENVIRONMENT,
+        &[OFFICE],
+        77,
+        "STNMT-VP",
+        "V/v báo cáo tháng (sửa)",
+        today,
+    )
+    .packet();
     let tampered = {
         let mut bytes = packet.clone();
         let middle = bytes.len() / 2;
@@ -248,20 +330,52 @@ async fn by_hand(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today: Date) -
     };
     let foreign = draft(PROVINCE, &[COMMUNE], 1, "UBND-GIA", "V/v mạo danh", today).packet();
     for (what, message_id, body, seal, expected) in [
-        ("cùng message_id, nội dung khác (same key, other bytes)", id, &other, SealChoice::Right, "message-id-conflict"),
-        ("nội dung bị sửa sau khi niêm (tampered body)", fresh(), &tampered, SealChoice::Over(&packet), "seal-body-mismatch"),
-        ("thiếu dấu niêm (missing seal)", fresh(), &other, SealChoice::None, "seal-missing"),
-        ("mạo danh đơn vị khác (foreign sender)", fresh(), &foreign, SealChoice::Right, "sender-not-served"),
+        (
+            "cùng message_id, nội dung khác (same key, other bytes)",
+            id,
+            &other,
+            SealChoice::Right,
+            "message-id-conflict",
+        ),
+        (
+            "nội dung bị sửa sau khi niêm (tampered body)",
+            fresh(),
+            &tampered,
+            SealChoice::Over(&packet),
+            "seal-body-mismatch",
+        ),
+        (
+            "thiếu dấu niêm (missing seal)",
+            fresh(),
+            &other,
+            SealChoice::None,
+            "seal-missing",
+        ),
+        (
+            "mạo danh đơn vị khác (foreign sender)",
+            fresh(),
+            &foreign,
+            SealChoice::Right,
+            "sender-not-served",
+        ),
     ] {
-        let (kind, answer) = client.submit(Intake::Document, message_id, body, seal, stage::now()).await?;
+        let (kind, answer) = client
+            .submit(Intake::Document, message_id, body, seal, stage::now())
+            .await?;
         if kind != "refusal" || answer["code"] != expected {
-            return Err(StageError(format!("{what}: expected {expected}, the hub answered {kind} {answer}")));
+            return Err(StageError(format!(
+                "{what}: expected {expected}, the hub answered {kind} {answer}"
+            )));
         }
         teller.refusal(&format!("{what}: {expected}. {}", word(&answer["message"]["vi"])));
     }
-    let (kind, parked) = client.submit(Intake::Document, fresh(), &other, SealChoice::Right, stage::now()).await?;
+    let (kind, parked) = client
+        .submit(Intake::Document, fresh(), &other, SealChoice::Right, stage::now())
+        .await?;
     if kind != "receipt" || parked["recipients"][0]["state"] != "parked" {
-        return Err(StageError(format!("a second document of one DocumentId: {kind} {parked}")));
+        return Err(StageError(format!(
+            "a second document of one DocumentId: {kind} {parked}"
+        )));
     }
     teller.refusal(
         "trùng mã định danh văn bản, nội dung khác: tạm giữ chờ cán bộ vận hành (same DocumentId, other bytes: parked)",
@@ -271,7 +385,10 @@ async fn by_hand(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today: Date) -
 }
 
 async fn unknown_recipient(cast: &Cast<'_>, teller: &Teller, today: Date) -> Result<(), StageError> {
-    teller.step("Một nơi nhận không có trong danh mục", "one unknown recipient among others");
+    teller.step(
+        "Một nơi nhận không có trong danh mục",
+        "one unknown recipient among others",
+    );
     let letter = draft(
         OFFICE,
         &[DISTRICT, ("000.99.99.H60", "Đơn vị không tồn tại")],
@@ -286,10 +403,16 @@ async fn unknown_recipient(cast: &Cast<'_>, teller: &Teller, today: Date) -> Res
     folders::arrival(cast.districts, &document).await?;
     teller.fact(&format!("{} vẫn nhận được (the others are served)", DISTRICT.1));
     let notice = until("the notice about the unknown recipient", async || {
-        folders::notices(cast.province).into_iter().find(|notice| notice["document"] == document.as_str())
+        folders::notices(cast.province)
+            .into_iter()
+            .find(|notice| notice["document"] == document.as_str())
     })
     .await?;
-    teller.refusal(&format!("{}: {}", word(&notice["recipient"]), word(&notice["message"]["vi"])));
+    teller.refusal(&format!(
+        "{}: {}",
+        word(&notice["recipient"]),
+        word(&notice["message"]["vi"])
+    ));
     Ok(())
 }
 
@@ -300,23 +423,44 @@ async fn kill(
     today: Date,
     hub: &mut Process,
 ) -> Result<(), StageError> {
-    teller.step("Mất điện giữa chừng", "the hub is killed with -9 while documents are in flight");
+    teller.step(
+        "Mất điện giữa chừng",
+        "the hub is killed with -9 while documents are in flight",
+    );
     let names: Vec<String> = (0..IN_FLIGHT).map(|n| format!("luong-{n:02}")).collect();
     for (n, name) in (0..).zip(&names) {
-        let mut letter =
-            draft(COMMUNE, &[DISTRICT, PROVINCE, ENVIRONMENT], 2000 + n, "UBND-VP", "V/v số liệu hằng ngày", today);
+        let mut letter = draft(
+            COMMUNE,
+            &[DISTRICT, PROVINCE, ENVIRONMENT],
+            2000 + n,
+            "UBND-VP",
+            "V/v số liệu hằng ngày",
+            today,
+        );
         letter.filler = packets_size(n);
         folders::send(cast.communes, name, &letter.packet())?;
     }
-    let receipts = || names.iter().filter(|name| folders::answered(cast.communes, name).is_some()).count();
-    until("the first receipts", async || (receipts() >= RECEIPTS_BEFORE_KILL).then_some(())).await?;
+    let receipts = || {
+        names
+            .iter()
+            .filter(|name| folders::answered(cast.communes, name).is_some())
+            .count()
+    };
+    until("the first receipts", async || {
+        (receipts() >= RECEIPTS_BEFORE_KILL).then_some(())
+    })
+    .await?;
     hub.kill()?;
     let before = receipts();
-    teller.fact(&format!("kill -9 khi {before} trên {IN_FLIGHT} văn bản đã có biên nhận ({before} receipts so far)"));
+    teller.fact(&format!(
+        "kill -9 khi {before} trên {IN_FLIGHT} văn bản đã có biên nhận ({before} receipts so far)"
+    ));
     *hub = stage.start_hub(None)?;
     for name in &names {
         if let Answered::Refusal(refusal) = folders::answer(cast.communes, name).await? {
-            return Err(StageError(format!("{name} was refused after the restart: {refusal}")));
+            return Err(StageError(format!(
+                "{name} was refused after the restart: {refusal}"
+            )));
         }
     }
     teller.fact(&format!("khởi động lại: đủ {IN_FLIGHT} biên nhận, không gửi lại bằng tay (all receipts, nothing resent by hand)"));
@@ -332,7 +476,11 @@ async fn kill(
             let arrived = folders::arrivals(system);
             expected
                 .iter()
-                .all(|document| arrived.iter().any(|(_, facts)| facts["document"] == document.as_str()))
+                .all(|document| {
+                    arrived
+                        .iter()
+                        .any(|(_, facts)| facts["document"] == document.as_str())
+                })
                 .then_some(())
         })
         .await?;

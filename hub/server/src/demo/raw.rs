@@ -49,7 +49,10 @@ impl RawClient {
     pub async fn connect(stage: &Stage, system: &Connected) -> Result<Self, StageError> {
         let broker = stage.connect(system).await?;
         let publisher = broker.publisher().await.doing("publishing")?;
-        let consumer = broker.consume(&inbox(&system.id), PREFETCH, "raw").await.doing("reading the inbox")?;
+        let consumer = broker
+            .consume(&inbox(&system.id), PREFETCH, "raw")
+            .await
+            .doing("reading the inbox")?;
         Ok(Self {
             system: system.id.clone(),
             key: stage.sealing_key(system)?,
@@ -121,7 +124,9 @@ impl RawClient {
         seal: SealChoice<'_>,
         at: Timestamp,
     ) -> Result<(String, Value), StageError> {
-        self.publish(intake, message_id, body, seal, at).await.doing("publishing")?;
+        self.publish(intake, message_id, body, seal, at)
+            .await
+            .doing("publishing")?;
         self.answer(message_id).await
     }
 
@@ -155,7 +160,10 @@ impl RawClient {
         match tokio::time::timeout(PATIENCE, self.consumer.next()).await {
             Ok(Some(delivery)) => Ok(delivery),
             Ok(None) => Err(StageError("the inbox was closed".to_owned())),
-            Err(_) => Err(StageError(format!("nothing came to the inbox within {} s", PATIENCE.as_secs()))),
+            Err(_) => Err(StageError(format!(
+                "nothing came to the inbox within {} s",
+                PATIENCE.as_secs()
+            ))),
         }
     }
 

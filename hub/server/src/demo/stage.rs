@@ -108,11 +108,15 @@ impl Stage {
         accounts.ensure_vhost().await.doing("making the virtual host")?;
 
         let validity = Validity {
-            not_before: now.saturating_sub(SignedDuration::from_hours(24)).doing("dating the certificates")?,
-            not_after: now.saturating_add(SignedDuration::from_hours(24 * 365)).doing("dating the certificates")?,
+            not_before: now
+                .saturating_sub(SignedDuration::from_hours(24))
+                .doing("dating the certificates")?,
+            not_after: now
+                .saturating_add(SignedDuration::from_hours(24 * 365))
+                .doing("dating the certificates")?,
         };
-        let authority =
-            Authority::root("Tổ chức chứng thực thử nghiệm", validity, random.as_ref()).doing("making a root")?;
+        let authority = Authority::root("Tổ chức chứng thực thử nghiệm", validity, random.as_ref())
+            .doing("making a root")?;
         let root_file = dir.join("root.pem");
         std::fs::write(&root_file, authority.certificate_pem()).doing("writing the root")?;
 
@@ -129,18 +133,30 @@ impl Stage {
             amqp: host_of(&admin),
             programs: setting.programs.to_owned(),
         };
-        SqliteStore::migrate(&stage.config.ledger.path).await.doing("making the ledger's tables")?;
-        let ledger = stage.ledger().await?;
-        stage.fill_directory(&ledger, setting, clock.as_ref(), random.as_ref(), validity).await?;
-
-        let broker = AmqpBroker::connect(app::broker_config(&stage.config, "stage").doing("reading the broker's address")?)
+        SqliteStore::migrate(&stage.config.ledger.path)
             .await
-            .doing("connecting to the broker")?;
+            .doing("making the ledger's tables")?;
+        let ledger = stage.ledger().await?;
+        stage
+            .fill_directory(&ledger, setting, clock.as_ref(), random.as_ref(), validity)
+            .await?;
+
+        let broker = AmqpBroker::connect(
+            app::broker_config(&stage.config, "stage").doing("reading the broker's address")?,
+        )
+        .await
+        .doing("connecting to the broker")?;
         let ids = stage.systems.values().map(|system| system.id.clone()).collect();
-        broker.declare(&app::topology(&stage.config, ids)).await.doing("declaring the queues")?;
+        broker
+            .declare(&app::topology(&stage.config, ids))
+            .await
+            .doing("declaring the queues")?;
         broker.close().await;
         for system in stage.systems.values() {
-            accounts.ensure_system(&system.id, &system.password).await.doing("making an account")?;
+            accounts
+                .ensure_system(&system.id, &system.password)
+                .await
+                .doing("making an account")?;
         }
         Ok(stage)
     }
@@ -153,8 +169,12 @@ impl Stage {
         random: &dyn Random,
         validity: Validity,
     ) -> Result<(), StageError> {
-        let options = ImportOptions { on: clock.today(), decision: None };
-        let systems = truc_directory::import_systems(&Directory::empty(), setting.systems.as_bytes(), &options);
+        let options = ImportOptions {
+            on: clock.today(),
+            decision: None,
+        };
+        let systems =
+            truc_directory::import_systems(&Directory::empty(), setting.systems.as_bytes(), &options);
         let agencies = truc_directory::import_agencies(&systems.next, setting.agencies.as_bytes(), &options);
         for problem in systems.problems.iter().chain(&agencies.problems) {
             if problem.severity == truc_directory::Severity::Error {
@@ -166,7 +186,10 @@ impl Stage {
         std::fs::create_dir_all(&keys).doing("making the folder of keys")?;
         let mut editor = Editor::new(&agencies.next);
         for id in ids {
-            let issued = self.authority.issue(&id, LeafKey::P256, validity, random).doing("issuing a certificate")?;
+            let issued = self
+                .authority
+                .issue(&id, LeafKey::P256, validity, random)
+                .doing("issuing a certificate")?;
             let key_file = keys.join(format!("{id}.key.pem"));
             let certificate_file = keys.join(format!("{id}.pem"));
             write_key_file(&key_file, &issued.key_pem).doing("writing a key")?;
@@ -209,7 +232,9 @@ impl Stage {
     /// # Errors
     /// [`StageError`] when there is none of that id.
     pub fn system(&self, id: &str) -> Result<&Connected, StageError> {
-        self.systems.get(id).ok_or_else(|| StageError(format!("no system {id} on the stage")))
+        self.systems
+            .get(id)
+            .ok_or_else(|| StageError(format!("no system {id} on the stage")))
     }
 
     /// The ledger, to ask it; beside a running hub.
@@ -217,9 +242,13 @@ impl Stage {
     /// # Errors
     /// [`StageError`] when it cannot be opened.
     pub async fn ledger(&self) -> Result<Ledger, StageError> {
-        app::open_ledger(&self.config, Arc::new(SystemClock), Arc::new(SystemRandom::default()))
-            .await
-            .doing("opening the ledger")
+        app::open_ledger(
+            &self.config,
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom::default()),
+        )
+        .await
+        .doing("opening the ledger")
     }
 
     /// The directory in force.
@@ -227,13 +256,18 @@ impl Stage {
     /// # Errors
     /// [`StageError`] when it cannot be read.
     pub async fn directory(&self) -> Result<Directory, StageError> {
-        app::directory(&self.ledger().await?).await.doing("reading the directory")
+        app::directory(&self.ledger().await?)
+            .await
+            .doing("reading the directory")
     }
 
     /// `amqp://` address of a system's own account.
     #[must_use]
     pub fn amqp_url(&self, system: &Connected) -> String {
-        format!("amqp://{}:{}@{}/{}", system.id, system.password, self.amqp, self.vhost)
+        format!(
+            "amqp://{}:{}@{}/{}",
+            system.id, system.password, self.amqp, self.vhost
+        )
     }
 
     /// A connection under a system's own account, as an adapter in any language would have it.
@@ -241,8 +275,13 @@ impl Stage {
     /// # Errors
     /// [`StageError`] when the broker refuses.
     pub async fn connect(&self, system: &Connected) -> Result<Arc<AmqpBroker>, StageError> {
-        let url = self.amqp_url(system).parse().doing("reading the broker's address")?;
-        AmqpBroker::connect(BrokerConfig::new(url, format!("stage {}", system.id))).await.doing("connecting")
+        let url = self
+            .amqp_url(system)
+            .parse()
+            .doing("reading the broker's address")?;
+        AmqpBroker::connect(BrokerConfig::new(url, format!("stage {}", system.id)))
+            .await
+            .doing("connecting")
     }
 
     /// A system's sealing key.
@@ -284,20 +323,36 @@ impl Stage {
         );
         std::fs::write(&file, text).doing("writing an adapter's configuration")?;
         let mut command = Command::new(self.programs.join("truc-folder"));
-        command.arg("run").arg("--config").arg(&file).env("TRUC_BROKER_PASSWORD", &system.password);
+        command
+            .arg("run")
+            .arg("--config")
+            .arg(&file)
+            .env("TRUC_BROKER_PASSWORD", &system.password);
         self.start(command, &format!("adapter-{}", system.id), crash_at)
     }
 
     fn start(&self, mut command: Command, name: &str, crash_at: Option<&str>) -> Result<Process, StageError> {
         let path = self.dir.join(format!("{name}.log"));
-        let log = File::options().create(true).append(true).open(&path).doing("opening a log file")?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .doing("opening a log file")?;
         let log_too = log.try_clone().doing("opening a log file")?;
-        command.stdin(Stdio::null()).stdout(log).stderr(log_too).env_remove("TRUC_CRASH_AT");
+        command
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(log_too)
+            .env_remove("TRUC_CRASH_AT");
         if let Some(step) = crash_at {
             command.env("TRUC_CRASH_AT", step);
         }
         let child = command.spawn().doing(&format!("starting {name}"))?;
-        Ok(Process { child, name: name.to_owned(), log: path })
+        Ok(Process {
+            child,
+            name: name.to_owned(),
+            log: path,
+        })
     }
 }
 
@@ -318,18 +373,26 @@ fn write_config(
          [directory]\nrefresh_ms = 500\n"
     );
     let mut table: toml::Table = text.parse().doing("writing the configuration")?;
-    let over: toml::Table = setting.config.parse().doing("reading the setting's configuration")?;
+    let over: toml::Table = setting
+        .config
+        .parse()
+        .doing("reading the setting's configuration")?;
     config::lay_over(&mut table, over);
     let file = dir.join("truc.toml");
     std::fs::write(&file, toml::to_string(&table).doing("writing the configuration")?)
         .doing("writing the configuration")?;
-    let config = config::load(Some(&file)).doing("reading the configuration")?.config;
+    let config = config::load(Some(&file))
+        .doing("reading the configuration")?
+        .config;
     Ok((file, config))
 }
 
 /// `amqp://user:password@rest` as address without password, and password.
 fn without_password(url: &str) -> (String, String) {
-    let user_info = url.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
+    let user_info = url
+        .split_once("://")
+        .and_then(|(_, rest)| rest.split_once('@'))
+        .map_or("", |(user, _)| user);
     match user_info.split_once(':') {
         Some((user, password)) => (url.replacen(user_info, user, 1), password.to_owned()),
         None => (url.to_owned(), String::new()),
@@ -337,7 +400,10 @@ fn without_password(url: &str) -> (String, String) {
 }
 
 fn host_of(url: &str) -> String {
-    url.rsplit_once('@').and_then(|(_, rest)| rest.split('/').next()).unwrap_or_default().to_owned()
+    url.rsplit_once('@')
+        .and_then(|(_, rest)| rest.split('/').next())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A process of the stage; killed when dropped.
@@ -362,7 +428,10 @@ impl Process {
     /// [`StageError`] when it cannot be waited for.
     pub fn kill(&mut self) -> Result<(), StageError> {
         let _ = self.child.kill();
-        self.child.wait().doing(&format!("waiting for {}", self.name)).map(|_| ())
+        self.child
+            .wait()
+            .doing(&format!("waiting for {}", self.name))
+            .map(|_| ())
     }
 
     /// Asks it to stop (SIGTERM) and waits.
@@ -370,7 +439,10 @@ impl Process {
     /// # Errors
     /// [`StageError`] when it cannot be waited for.
     pub fn stop(&mut self) -> Result<std::process::ExitStatus, StageError> {
-        if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = i32::try_from(self.child.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw)
+        {
             let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
         }
         self.child.wait().doing(&format!("waiting for {}", self.name))
@@ -417,7 +489,10 @@ pub async fn until<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>)
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    Err(StageError(format!("waited {} s in vain for: {what}", PATIENCE.as_secs())))
+    Err(StageError(format!(
+        "waited {} s in vain for: {what}",
+        PATIENCE.as_secs()
+    )))
 }
 
 /// The present moment, for documents and seals made on the stage.

@@ -12,7 +12,9 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use tokio::sync::watch;
-use truc_ledger::{ClaimRequest, Claimed, FORWARDED_MAX, Forwarded, HubId, Ledger, PublishFailed, PublishFailure};
+use truc_ledger::{
+    ClaimRequest, Claimed, FORWARDED_MAX, Forwarded, HubId, Ledger, PublishFailed, PublishFailure,
+};
 use truc_model::wire::{DELIVER_EXCHANGE, header};
 use truc_model::{AgencyCode, Clock, DeliveryUid, crash};
 use truc_transport::{Broker, BrokerState, HeaderValue, OutMessage, Properties, PublishError, Publisher};
@@ -105,14 +107,24 @@ impl Deliverer {
         let mut forwarded = Vec::new();
         for (delivery, attempt, result) in published {
             match result {
-                Ok(()) => forwarded.push(Forwarded { delivery, at, attempt }),
+                Ok(()) => forwarded.push(Forwarded {
+                    delivery,
+                    at,
+                    attempt,
+                }),
                 Err(error) => {
-                    emit(Event::PublishFailed { delivery, attempt, error: &error });
+                    emit(Event::PublishFailed {
+                        delivery,
+                        attempt,
+                        error: &error,
+                    });
                     let failed = PublishFailed {
                         delivery,
                         at,
                         failure: failure(&error),
-                        next_try: at.saturating_add(self.wait(attempt)).unwrap_or(jiff::Timestamp::MAX),
+                        next_try: at
+                            .saturating_add(self.wait(attempt))
+                            .unwrap_or(jiff::Timestamp::MAX),
                     };
                     until_committed(|| self.ledger.publish_failed(failed.clone())).await?;
                 }
@@ -128,7 +140,10 @@ impl Deliverer {
 
     /// The wait after a failed attempt: doubles from the shortest to the longest.
     fn wait(&self, attempt: u32) -> SignedDuration {
-        let doubled = self.settings.retry_min_ms.saturating_mul(1 << attempt.saturating_sub(1).min(20));
+        let doubled = self
+            .settings
+            .retry_min_ms
+            .saturating_mul(1 << attempt.saturating_sub(1).min(20));
         let wait = doubled.min(self.settings.retry_max_ms);
         SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX))
     }
@@ -137,9 +152,15 @@ impl Deliverer {
         let text = |value: String| HeaderValue::Text(value);
         let mut headers = BTreeMap::from([
             (header::DELIVERY.to_owned(), text(claimed.delivery.to_string())),
-            (header::ATTEMPT.to_owned(), HeaderValue::Number(claimed.attempt.into())),
+            (
+                header::ATTEMPT.to_owned(),
+                HeaderValue::Number(claimed.attempt.into()),
+            ),
             (header::SHA256.to_owned(), text(claimed.sha256.to_string())),
-            (header::SIZE.to_owned(), HeaderValue::Number(i64::try_from(claimed.body.len()).unwrap_or(i64::MAX))),
+            (
+                header::SIZE.to_owned(),
+                HeaderValue::Number(i64::try_from(claimed.body.len()).unwrap_or(i64::MAX)),
+            ),
         ]);
         if let Some(document) = claimed.document {
             headers.insert(header::DOCUMENT.to_owned(), text(document.to_string()));
@@ -154,9 +175,16 @@ impl Deliverer {
             headers.insert(header::STATUS.to_owned(), text(status.digits().to_owned()));
         }
         if claimed.outgoing.awaits_taken() {
-            headers.insert(header::TRACE.to_owned(), text(format!("{} {}", self.hub_code, claimed.accepted_at)));
+            headers.insert(
+                header::TRACE.to_owned(),
+                text(format!("{} {}", self.hub_code, claimed.accepted_at)),
+            );
         }
-        if let Some(json) = claimed.verdict.as_ref().and_then(|verdict| serde_json::to_string(verdict).ok()) {
+        if let Some(json) = claimed
+            .verdict
+            .as_ref()
+            .and_then(|verdict| serde_json::to_string(verdict).ok())
+        {
             headers.insert(header::SIGNATURE.to_owned(), text(json));
         }
         OutMessage {

@@ -15,8 +15,8 @@ use truc_model::{Clock, Sha256, SystemId, crash};
 use truc_transport::{Broker, BrokerError, Delivery, Settlement};
 
 use super::record::{self, Outcome, Recorded};
-use super::rules::Rules;
 use super::route::{Routed, route};
+use super::rules::Rules;
 use super::verify::{Refused, examine};
 use super::{Received, track};
 use crate::app::stopped;
@@ -48,7 +48,10 @@ impl Intakes {
         prefetch: u16,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), BrokerError> {
-        let mut consumer = self.broker.consume(intake.queue(), prefetch, &format!("truc-{}", intake.as_str())).await?;
+        let mut consumer = self
+            .broker
+            .consume(intake.queue(), prefetch, &format!("truc-{}", intake.as_str()))
+            .await?;
         // The broker never hands out more than `prefetch` unsettled messages, so this set is bounded.
         let mut in_hand = JoinSet::new();
         loop {
@@ -72,7 +75,11 @@ impl Intakes {
     async fn handle(&self, intake: Intake, delivery: Delivery) {
         crash::reach("received");
         let (message, settlement) = delivery.into_parts();
-        let received = Received { intake, message, received_at: self.clock.now() };
+        let received = Received {
+            intake,
+            message,
+            received_at: self.clock.now(),
+        };
         let settled = match intake {
             Intake::Taken => track::taken(self, received, settlement).await,
             Intake::Document | Intake::Status => self.submission(received, settlement).await,
@@ -122,12 +129,17 @@ impl Intakes {
     /// A check failed by a defect of this program. The message goes to the dead letters, so that it blocks
     /// nobody and is not lost; taken again it would only meet the same defect.
     async fn defect(&self, received: Received, settlement: Settlement) -> bool {
-        emit(Event::CheckFailed { intake: received.intake });
+        emit(Event::CheckFailed {
+            intake: received.intake,
+        });
         let properties = &received.message.properties;
         let note = Note::DeadLettered {
             queue: received.intake.queue().to_owned(),
             reason: "check-failed".to_owned(),
-            system: properties.user_id.as_deref().and_then(|id| SystemId::new(id).ok()),
+            system: properties
+                .user_id
+                .as_deref()
+                .and_then(|id| SystemId::new(id).ok()),
             message_id: properties.message_id.as_deref().and_then(|id| id.parse().ok()),
             sha256: Sha256::of(&received.message.body),
             size: received.message.body.len() as u64,
@@ -159,7 +171,9 @@ fn check(received: Received, rules: &Rules) -> Checked {
 
 /// Settles a message, with the proof of the commit in hand.
 pub(super) async fn settle(settlement: Settlement, recorded: &Recorded) -> bool {
-    emit(Event::Submission { outcome: recorded.outcome() });
+    emit(Event::Submission {
+        outcome: recorded.outcome(),
+    });
     match settlement.ack().await {
         Ok(()) => true,
         Err(error) => {

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use truc_ledger::{Ledger, LedgerError, RefusedSubmission, SubmitOutcome};
-use truc_model::wire::{Receipt, RefusalAnswer};
 use truc_model::crash;
+use truc_model::wire::{Receipt, RefusalAnswer};
 
 use super::route::Routed;
 use super::verify::Refused;
@@ -85,7 +85,9 @@ pub async fn record_refusal(ledger: &Ledger, refused: Refused) -> Result<Recorde
         findings: refused.findings,
         body: None,
     };
-    until_committed(|| ledger.refuse(submission.clone())).await.map(Recorded::of)
+    until_committed(|| ledger.refuse(submission.clone()))
+        .await
+        .map(Recorded::of)
 }
 
 /// Runs a ledger command until it is committed, waiting longer after each failure.

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use truc_directory::Resolution;
 use truc_envelope::{DocumentPacket, Packet, Reading, StatusPacket, Wrapping};
 use truc_ledger::{
-    AttachmentFacts, ConflictPolicy, DocumentFacts, DocumentSubmission, Plan, PlannedRecipient, StatusSubmission,
-    SubmissionKey,
+    AttachmentFacts, ConflictPolicy, DocumentFacts, DocumentSubmission, Plan, PlannedRecipient,
+    StatusSubmission, SubmissionKey,
 };
-use truc_model::wire::WarningLine;
 use truc_model::warning::WarningLevel;
+use truc_model::wire::WarningLine;
 use truc_model::{DocumentIdentity, ParkCause, Party};
 
 use super::rules::Rules;
@@ -37,9 +37,16 @@ pub fn route(verified: Verified, rules: &Rules) -> Routed {
 }
 
 fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) -> DocumentSubmission {
-    let key = SubmissionKey { system: verified.system().clone(), message_id: verified.message_id() };
+    let key = SubmissionKey {
+        system: verified.system().clone(),
+        message_id: verified.message_id(),
+    };
     let sender = verified.sender().clone();
-    let conflict_policy = match rules.directory.system(&key.system).map(|system| system.policy.identity_conflict) {
+    let conflict_policy = match rules
+        .directory
+        .system(&key.system)
+        .map(|system| system.policy.identity_conflict)
+    {
         Some(truc_directory::ConflictPolicy::Refuse) => ConflictPolicy::Refuse,
         Some(truc_directory::ConflictPolicy::Deliver) => ConflictPolicy::Deliver,
         Some(truc_directory::ConflictPolicy::Park) | None => ConflictPolicy::Park,
@@ -61,7 +68,10 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
         received_at: verified.received_at(),
         sha256: verified.sha256(),
         size: verified.reading().size,
-        identity: DocumentIdentity { sender, document_id: document.document_id.clone() },
+        identity: DocumentIdentity {
+            sender,
+            document_id: document.document_id.clone(),
+        },
         sender_code: document.from.organ_id.clone(),
         facts: facts(document, park),
         verdict: verified.verdict().clone(),
@@ -77,7 +87,9 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
 
 fn plan(resolution: &Resolution) -> Plan {
     match resolution.deliver_to() {
-        Ok(system) => Plan::Deliver { system: system.clone() },
+        Ok(system) => Plan::Deliver {
+            system: system.clone(),
+        },
         Err(cause) => Plan::Undeliverable(cause),
     }
 }
@@ -100,7 +112,11 @@ fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
             .attachments
             .iter()
             .map(|attachment| AttachmentFacts {
-                name: if secret { String::new() } else { attachment.name.clone() },
+                name: if secret {
+                    String::new()
+                } else {
+                    attachment.name.clone()
+                },
                 length: attachment.length,
                 sha256: attachment.sha256,
                 sniffed: Some(attachment.sniffed.as_str().to_owned()),
@@ -116,13 +132,19 @@ fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
 
 fn route_status(verified: Verified, status: &StatusPacket, rules: &Rules) -> StatusSubmission {
     let about_code = status.response_for.organ_id.clone();
-    let about = rules.directory.resolve(&about_code, rules.today).party(&about_code);
+    let about = rules
+        .directory
+        .resolve(&about_code, rules.today)
+        .party(&about_code);
     let to_system = match &about {
         Party::Unresolved(_) => None,
         party => rules.directory.system_of(party, rules.today).cloned(),
     };
     StatusSubmission {
-        key: SubmissionKey { system: verified.system().clone(), message_id: verified.message_id() },
+        key: SubmissionKey {
+            system: verified.system().clone(),
+            message_id: verified.message_id(),
+        },
         received_at: verified.received_at(),
         sha256: verified.sha256(),
         size: verified.reading().size,

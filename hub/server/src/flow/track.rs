@@ -21,7 +21,10 @@ pub async fn taken(intakes: &Intakes, received: Received, settlement: Settlement
         .as_deref()
         .and_then(|id| SystemId::new(id).ok())
         .filter(|id| intakes.rules.borrow().directory.system(id).is_some());
-    let message_id = properties.message_id.as_deref().and_then(|id| id.parse::<MessageId>().ok());
+    let message_id = properties
+        .message_id
+        .as_deref()
+        .and_then(|id| id.parse::<MessageId>().ok());
 
     let (system, report) = match (system, read(&received.message.body)) {
         (Some(system), Ok(report)) => (system, report),
@@ -63,7 +66,10 @@ pub async fn taken(intakes: &Intakes, received: Received, settlement: Settlement
         Ok(outcome) => outcome,
         Err(_) => return false,
     };
-    emit(Event::Taken { system: &report.system, outcome: &outcome });
+    emit(Event::Taken {
+        system: &report.system,
+        outcome: &outcome,
+    });
     if outcome.unknown.is_empty() {
         return settlement.ack().await.is_ok();
     }
@@ -78,7 +84,9 @@ pub async fn taken(intakes: &Intakes, received: Received, settlement: Settlement
         sender: None,
         findings: vec![Refusal::new(
             RefusalCode::TakenUnknownDelivery,
-            Place::Json { pointer: "/taken".to_owned() },
+            Place::Json {
+                pointer: "/taken".to_owned(),
+            },
             "deliveries of this system",
             unknown.join(" "),
         )],
@@ -94,16 +102,21 @@ fn read(body: &[u8]) -> Result<Taken, Refusal> {
     let malformed = |expected: &str, found: String| {
         Refusal::new(
             RefusalCode::TakenMalformed,
-            Place::Json { pointer: String::new() },
+            Place::Json {
+                pointer: String::new(),
+            },
             expected.to_owned(),
             found,
         )
     };
-    let report: Taken =
-        serde_json::from_slice(body).map_err(|error| malformed("JSON as in schemas/taken.json", error.to_string()))?;
+    let report: Taken = serde_json::from_slice(body)
+        .map_err(|error| malformed("JSON as in schemas/taken.json", error.to_string()))?;
     let count = report.taken.len() + report.refused.len();
     if count == 0 || count > Taken::MAX_DELIVERIES {
-        return Err(malformed(&format!("1 to {} deliveries", Taken::MAX_DELIVERIES), count.to_string()));
+        return Err(malformed(
+            &format!("1 to {} deliveries", Taken::MAX_DELIVERIES),
+            count.to_string(),
+        ));
     }
     for declined in &report.refused {
         if declined.code.is_empty() || declined.code.chars().count() > Taken::CODE_MAX {
@@ -133,7 +146,10 @@ mod tests {
         assert_eq!(read(list(1).as_bytes()).unwrap().taken.len(), 1);
         assert!(read(list(Taken::MAX_DELIVERIES).as_bytes()).is_ok());
         let reason = |n: usize| {
-            format!("{{\"refused\":[{{\"delivery\":\"{id}\",\"code\":\"x\",\"reason\":\"{}\"}}]}}", "đ".repeat(n))
+            format!(
+                "{{\"refused\":[{{\"delivery\":\"{id}\",\"code\":\"x\",\"reason\":\"{}\"}}]}}",
+                "đ".repeat(n)
+            )
         };
         assert!(read(reason(Taken::REASON_MAX).as_bytes()).is_ok());
         for bad in [
@@ -145,7 +161,10 @@ mod tests {
             list(Taken::MAX_DELIVERIES + 1),
             reason(Taken::REASON_MAX + 1),
         ] {
-            assert_eq!(read(bad.as_bytes()).unwrap_err().code, RefusalCode::TakenMalformed);
+            assert_eq!(
+                read(bad.as_bytes()).unwrap_err().code,
+                RefusalCode::TakenMalformed
+            );
         }
     }
 }

@@ -134,9 +134,28 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
             break;
         }
     }
-    let Examination { sha256, system, message_id, seal, reading, sender, park, mut findings, .. } = examination;
+    let Examination {
+        sha256,
+        system,
+        message_id,
+        seal,
+        reading,
+        sender,
+        park,
+        mut findings,
+        ..
+    } = examination;
     findings.sort_by_key(|finding| finding.code);
-    Examined { sha256, system, message_id, seal, reading, sender, park, findings }
+    Examined {
+        sha256,
+        system,
+        message_id,
+        seal,
+        reading,
+        sender,
+        park,
+        findings,
+    }
 }
 
 impl Examined {
@@ -145,10 +164,22 @@ impl Examined {
     /// # Errors
     /// [`Refused`] with all findings, the deciding one first.
     pub fn conclude(self, received: Received, rules: &Rules) -> Result<Verified, Box<Refused>> {
-        let Self { sha256, system, message_id, seal, reading, sender, park, findings } = self;
+        let Self {
+            sha256,
+            system,
+            message_id,
+            seal,
+            reading,
+            sender,
+            park,
+            findings,
+        } = self;
         match (findings.is_empty(), system, message_id, reading, sender) {
             (true, Some(system), Some(message_id), Some(reading), Some(sender)) => {
-                let policy = rules.directory.system(&system).map(|system| system.policy.signature);
+                let policy = rules
+                    .directory
+                    .system(&system)
+                    .map(|system| system.policy.signature);
                 let verdict = SignatureVerdict {
                     seal,
                     xml: xml_signature(&reading),

@@ -97,24 +97,38 @@ pub enum Event<'a> {
 /// Says an event.
 pub fn emit(event: Event<'_>) {
     match event {
-        Event::Started { hub, systems, directory } => {
+        Event::Started {
+            hub,
+            systems,
+            directory,
+        } => {
             tracing::info!(hub, systems, directory, "hub started");
         }
         Event::Stopping { hub } => tracing::info!(hub, "hub stopping"),
-        Event::Submission { outcome: Outcome::Accepted(receipt) } => {
+        Event::Submission {
+            outcome: Outcome::Accepted(receipt),
+        } => {
             tracing::info!(message_id = %receipt.message_id(), document = %receipt.document(), "submission accepted");
         }
-        Event::Submission { outcome: Outcome::Repeat(receipt) } => {
+        Event::Submission {
+            outcome: Outcome::Repeat(receipt),
+        } => {
             tracing::info!(message_id = %receipt.message_id(), document = %receipt.document(), "submission repeated, first receipt sent again");
         }
-        Event::Submission { outcome: Outcome::Refused(answer) } => {
+        Event::Submission {
+            outcome: Outcome::Refused(answer),
+        } => {
             let message_id = answer.message_id.map(|id| id.to_string()).unwrap_or_default();
             tracing::warn!(message_id, code = %answer.code, place = %answer.place, event = answer.event, "submission refused");
         }
         Event::Taken { system, outcome } => {
             tracing::info!(%system, outcome = ?outcome, "deliveries taken");
         }
-        Event::PublishFailed { delivery, attempt, error } => {
+        Event::PublishFailed {
+            delivery,
+            attempt,
+            error,
+        } => {
             tracing::warn!(%delivery, attempt, error = %chain(error), "publish failed, will be tried again");
         }
         Event::LedgerUnavailable { error } => {
@@ -122,7 +136,10 @@ pub fn emit(event: Event<'_>) {
         }
         Event::DeadLetter { code } => tracing::error!(%code, "message put to the dead letters"),
         Event::CheckFailed { intake } => {
-            tracing::error!(queue = intake.queue(), "a check failed by a defect, message put to the dead letters");
+            tracing::error!(
+                queue = intake.queue(),
+                "a check failed by a defect, message put to the dead letters"
+            );
         }
         Event::NotSettled { error } => {
             tracing::warn!(error = %chain(error), "settlement did not reach the broker, the message will come again");
@@ -133,7 +150,9 @@ pub fn emit(event: Event<'_>) {
             other => tracing::warn!(state = ?other, "broker not available"),
         },
         Event::Directory { version } => tracing::info!(version, "directory in force"),
-        Event::RulesKept { reason } => tracing::error!(reason, "rules not renewed, the old ones stay in force"),
+        Event::RulesKept { reason } => {
+            tracing::error!(reason, "rules not renewed, the old ones stay in force");
+        }
         Event::NotTaken { deliveries } => {
             tracing::warn!(deliveries, "deliveries forwarded long ago and not taken");
         }
@@ -157,7 +176,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 pub fn start(log: &Log) {
     let filter = tracing_subscriber::EnvFilter::try_new(&log.level)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A panic's message can quote what was being read, a subject for instance; its place is enough.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();

@@ -11,15 +11,31 @@ pub fn check(e: &mut Examination<'_>) -> Next {
 
     // The broker has checked user_id against the connection's account, so it cannot be another's.
     let user_id = properties.user_id.clone().unwrap_or_default();
-    let system = SystemId::new(&user_id).ok().filter(|id| e.rules.directory.system(id).is_some());
+    let system = SystemId::new(&user_id)
+        .ok()
+        .filter(|id| e.rules.directory.system(id).is_some());
     let Some(system) = system else {
-        e.refuse(RefusalCode::SystemUnknown, Place::header("user_id"), "a registered system", user_id);
+        e.refuse(
+            RefusalCode::SystemUnknown,
+            Place::header("user_id"),
+            "a registered system",
+            user_id,
+        );
         return Next::Stop;
     };
-    let disabled = e.rules.directory.system(&system).is_some_and(|s| s.status == SystemStatus::Disabled);
+    let disabled = e
+        .rules
+        .directory
+        .system(&system)
+        .is_some_and(|s| s.status == SystemStatus::Disabled);
     e.system = Some(system);
     if disabled {
-        e.refuse(RefusalCode::SystemDisabled, Place::header("user_id"), "an active system", user_id);
+        e.refuse(
+            RefusalCode::SystemDisabled,
+            Place::header("user_id"),
+            "an active system",
+            user_id,
+        );
         return Next::Stop;
     }
 
@@ -41,7 +57,12 @@ pub fn check(e: &mut Examination<'_>) -> Next {
     let declared = properties.kind.clone().unwrap_or_default();
     let expected = e.received.intake.as_str();
     if declared != expected {
-        e.refuse(RefusalCode::MessageTypeUnknown, Place::header("type"), expected, declared);
+        e.refuse(
+            RefusalCode::MessageTypeUnknown,
+            Place::header("type"),
+            expected,
+            declared,
+        );
     }
 
     let size = e.received.message.body.len();
@@ -51,7 +72,12 @@ pub fn check(e: &mut Examination<'_>) -> Next {
     }
     if size > e.rules.max_body_bytes {
         let most = format!("at most {} bytes", e.rules.max_body_bytes);
-        e.refuse(RefusalCode::BodyTooLarge, Place::Message, most, format!("{size} bytes"));
+        e.refuse(
+            RefusalCode::BodyTooLarge,
+            Place::Message,
+            most,
+            format!("{size} bytes"),
+        );
         return Next::Stop;
     }
     Next::Continue

@@ -22,7 +22,11 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         .filter(|code| *code == e.rules.hub_code)
         .count();
     if own > OWN_HOPS_MAX {
-        let place = Place::Element { path: "TraceHeaderList/TraceHeader".to_owned(), line: 0, column: 0 };
+        let place = Place::Element {
+            path: "TraceHeaderList/TraceHeader".to_owned(),
+            line: 0,
+            column: 0,
+        };
         e.refuse(
             RefusalCode::Loop,
             place,

@@ -34,7 +34,9 @@ pub fn check(e: &mut Examination<'_>) -> Next {
             Next::Continue
         }
         Err(refusal) => {
-            e.seal = SignatureState::Invalid { reason: refusal.code.as_str().to_owned() };
+            e.seal = SignatureState::Invalid {
+                reason: refusal.code.as_str().to_owned(),
+            };
             e.findings.push(refusal);
             Next::Stop
         }

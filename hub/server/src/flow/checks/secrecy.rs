@@ -62,9 +62,13 @@ fn bears(text: &str, marking: &str) -> bool {
         let touching_before = text[..at].chars().next_back();
         let touching_after = text[at + found.len()..].chars().next();
         if alone {
-            [before, after].iter().all(|c| c.is_none_or(|c| !c.is_alphanumeric()))
+            [before, after]
+                .iter()
+                .all(|c| c.is_none_or(|c| !c.is_alphanumeric()))
         } else {
-            [touching_before, touching_after].iter().all(|c| c.is_none_or(|c| !c.is_alphanumeric()))
+            [touching_before, touching_after]
+                .iter()
+                .all(|c| c.is_none_or(|c| !c.is_alphanumeric()))
         }
     })
 }

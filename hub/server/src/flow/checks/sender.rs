@@ -16,13 +16,24 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         Packet::Document(document) => document.from.organ_id.clone(),
         Packet::Status(status) => status.from.organ_id.clone(),
     };
-    let place = Place::Element { path: "MessageHeader/From/OrganId".to_owned(), line: 0, column: 0 };
+    let place = Place::Element {
+        path: "MessageHeader/From/OrganId".to_owned(),
+        line: 0,
+        column: 0,
+    };
     let resolution = e.rules.directory.resolve(&code, e.rules.today);
     // A closed code still names its agency: what it sent before must stay reachable for its statuses.
     let party = match &resolution {
-        Resolution::Known { .. } | Resolution::Outside { .. } | Resolution::Closed { .. } => resolution.party(&code),
+        Resolution::Known { .. } | Resolution::Outside { .. } | Resolution::Closed { .. } => {
+            resolution.party(&code)
+        }
         Resolution::SystemCode { .. } | Resolution::Unknown { .. } | Resolution::BadCode(_) => {
-            e.refuse(RefusalCode::SenderCodeUnknown, place, "an agency code of the directory", code);
+            e.refuse(
+                RefusalCode::SenderCodeUnknown,
+                place,
+                "an agency code of the directory",
+                code,
+            );
             return Next::Continue;
         }
     };
