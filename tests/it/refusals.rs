@@ -123,7 +123,7 @@ fn wrong_submissions_get_their_code_and_harm_nobody() {
             .await?;
         let mut many = draft(2);
         many.to = (0..51)
-            .map(|n| (format!("000.{:02}.{:02}.G01", n, n), "Bộ".to_owned()))
+            .map(|n| (format!("000.{n:02}.{n:02}.G01"), "Bộ".to_owned()))
             .collect();
         desk.refused(&many.packet(), SealChoice::Right, "recipient-limit")
             .await?;

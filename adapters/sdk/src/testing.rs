@@ -177,6 +177,24 @@ impl FakeHub {
         self.send(out(Outgoing::Notice, system, None, body)).await;
     }
 
+    /// Puts the receipt of a document into a system's inbox, whether or not it was submitted to this hub.
+    pub async fn send_receipt(&self, system: &SystemId, message_id: MessageId) {
+        let receipt = Receipt::Document(DocumentReceipt {
+            message_id,
+            document: DocumentUid::new(message_id.uuid()),
+            document_id: String::new(),
+            event: 1,
+            accepted_at: Timestamp::UNIX_EPOCH,
+            sha256: Sha256::of(&[]),
+            size: 0,
+            recipients: Vec::new(),
+            warnings: Vec::new(),
+        });
+        let body = serde_json::to_vec(&receipt).unwrap();
+        self.send(out(Outgoing::Receipt, system, Some(message_id), body))
+            .await;
+    }
+
     /// The message of a delivery, to be changed before it is sent.
     #[must_use]
     pub fn delivery(

@@ -123,3 +123,127 @@ impl Store for SqliteStore {
         Ok(Box::new(read::SqliteSnapshot::begin(&self.readers).await?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use sqlx::{AssertSqlSafe, Connection as _};
+    use truc_ledger::contract::Bench;
+    use truc_ledger::contract::kit::Hub;
+    use truc_ledger::{LedgerError, SubmitOutcome};
+
+    use super::*;
+
+    struct Opened(SqliteStore);
+
+    #[async_trait]
+    impl Bench for Opened {
+        async fn open(&self) -> Arc<dyn Store> {
+            Arc::new(self.0.clone())
+        }
+    }
+
+    async fn opened(dir: &tempfile::TempDir) -> Opened {
+        let path = dir.path().join("ledger.db");
+        SqliteStore::migrate(&path).await.unwrap();
+        Opened(SqliteStore::open(&path).await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn commits_are_flushed_and_readers_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = opened(&dir).await.0;
+        let pragma = async |pool: &SqlitePool, name: &str| {
+            let statement = AssertSqlSafe(format!("PRAGMA {name}"));
+            sqlx::query_scalar::<_, i64>(statement)
+                .fetch_one(pool)
+                .await
+                .unwrap()
+        };
+        assert_eq!(pragma(&store.writer, "synchronous").await, 2);
+        assert_eq!(pragma(&store.writer, "foreign_keys").await, 1);
+        assert_eq!(pragma(&store.readers, "query_only").await, 1);
+        let mode: String = sqlx::query_scalar("PRAGMA journal_mode")
+            .fetch_one(&store.writer)
+            .await
+            .unwrap();
+        assert_eq!(mode, "wal");
+        let refused = sqlx::query("DELETE FROM outbox").execute(&store.readers).await;
+        assert!(refused.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_the_whole_batch_and_the_writer_lives() {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = opened(&dir).await;
+        let hub = Hub::open(&bench).await;
+        hub.accept(hub.document("1")).await;
+        // No page more than there are: what SQLite does when the disk has no room.
+        let mut writer = bench.0.writer.acquire().await.unwrap();
+        let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
+            .fetch_one(&mut *writer)
+            .await
+            .unwrap();
+        let limit = AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
+        sqlx::query(limit).execute(&mut *writer).await.unwrap();
+        drop(writer);
+        let mut big = hub.document("big");
+        big.body = Arc::from(vec![b'x'; 1 << 20]);
+        big.sha256 = truc_model::Sha256::of(&big.body);
+        big.size = 1 << 20;
+        let (small, failed) = tokio::join!(
+            hub.ledger.submit_document(hub.document("2")),
+            hub.ledger.submit_document(big)
+        );
+        for outcome in [small, failed] {
+            let LedgerError::Store(error) = outcome.unwrap_err() else {
+                panic!("expected the store's error");
+            };
+            assert!(matches!(*error, StoreError::Full(_)), "{error:?}");
+        }
+        assert_eq!(hub.ledger.head().await.unwrap().seq, 1);
+        // The failed connection is gone, and with it the limit: there is room again.
+        let outcome = hub.ledger.submit_document(hub.document("2")).await.unwrap();
+        assert!(matches!(outcome, SubmitOutcome::Accepted(_)));
+        hub.sound().await;
+    }
+
+    #[tokio::test]
+    async fn whoever_does_not_wait_is_told_that_it_is_busy() {
+        let dir = tempfile::tempdir().unwrap();
+        let bench = opened(&dir).await;
+        let held = bench.0.begin().await.unwrap();
+        let path = dir.path().join("ledger.db");
+        let hasty = options(&path).busy_timeout(Duration::ZERO);
+        let mut hasty = sqlx::SqliteConnection::connect_with(&hasty).await.unwrap();
+        let error = sqlx::query("BEGIN IMMEDIATE")
+            .execute(&mut hasty)
+            .await
+            .unwrap_err();
+        assert!(matches!(store_error(error), StoreError::Busy(_)));
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn more_rows_than_one_statement_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = Hub::open(&opened(&dir).await).await;
+        let mut wide = hub.document("1");
+        let parties = u32::try_from(save::ROWS_MAX + 1).unwrap();
+        wide.recipients = (0..parties)
+            .map(|n| truc_ledger::contract::kit::to(&format!("H53.{n}"), 10 + n, "so"))
+            .collect();
+        let receipt = hub.accept(wide).await;
+        assert_eq!(hub.states(receipt.document).await.len(), save::ROWS_MAX + 1);
+        let mut waiting = tokio::task::JoinSet::new();
+        for n in 0..=save::BODIES_MAX {
+            let (ledger, submission) = (hub.ledger.clone(), hub.document(&format!("body {n}")));
+            waiting.spawn(async move { ledger.submit_document(submission).await.unwrap() });
+        }
+        while let Some(outcome) = waiting.join_next().await {
+            assert!(matches!(outcome.unwrap(), SubmitOutcome::Accepted(_)));
+        }
+        hub.sound().await;
+    }
+}

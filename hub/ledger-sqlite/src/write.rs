@@ -283,7 +283,8 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let statement = "SELECT * FROM outbox WHERE awaits_taken = 0 AND \
+        // Named, because the planner would rather read all answers and sort them.
+        let statement = "SELECT * FROM outbox INDEXED BY outbox_answers WHERE awaits_taken = 0 AND \
              (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
              ORDER BY event, line LIMIT $2";
         let rows = sqlx::query(statement)

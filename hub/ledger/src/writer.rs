@@ -116,3 +116,65 @@ impl Writer {
         Ok(replies)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::contract::Bench;
+    use crate::contract::kit::Hub;
+    use crate::{LedgerError, MemoryStore, StoreError, SubmitOutcome};
+    use std::sync::Arc;
+
+    struct Faulty(MemoryStore);
+
+    #[async_trait::async_trait]
+    impl Bench for Faulty {
+        async fn open(&self) -> Arc<dyn crate::Store> {
+            Arc::new(self.0.clone())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_fails_all_and_the_writer_lives() {
+        let bench = Faulty(MemoryStore::new());
+        let hub = Hub::open(&bench).await;
+        bench.0.fail_next_commit(StoreError::Full("no space".into()));
+        let (a, b) = tokio::join!(
+            hub.ledger.submit_document(hub.document("1")),
+            hub.ledger.submit_document(hub.document("2")),
+        );
+        for outcome in [a, b] {
+            let LedgerError::Store(error) = outcome.unwrap_err() else {
+                panic!("expected the store's error");
+            };
+            assert!(error.is_the_machines());
+        }
+        assert_eq!(
+            (hub.ledger.commits(), hub.ledger.head().await.unwrap().seq),
+            (0, 0)
+        );
+        hub.accept(hub.document("1")).await;
+        hub.sound().await;
+    }
+
+    #[tokio::test]
+    async fn when_the_work_itself_fails_each_is_tried_alone() {
+        let bench = Faulty(MemoryStore::new());
+        let hub = Hub::open(&bench).await;
+        bench
+            .0
+            .fail_next_commit(StoreError::Backend("a constraint".into()));
+        let (a, b) = tokio::join!(
+            hub.ledger.submit_document(hub.document("1")),
+            hub.ledger.submit_document(hub.document("2")),
+        );
+        assert!(matches!(a, Ok(SubmitOutcome::Accepted(_))));
+        assert!(matches!(b, Ok(SubmitOutcome::Accepted(_))));
+        assert_eq!(hub.ledger.commits(), 2);
+        bench
+            .0
+            .fail_next_commit(StoreError::Backend("a constraint".into()));
+        let alone = hub.ledger.submit_document(hub.document("3")).await;
+        assert!(matches!(alone, Err(LedgerError::Store(_))));
+        hub.sound().await;
+    }
+}

@@ -1,6 +1,8 @@
 //! The flow on in-memory twins of broker and ledger: logic without processes, in milliseconds. The same
 //! way on real parts is in `tests/it/`.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

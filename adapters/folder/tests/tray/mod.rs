@@ -49,7 +49,7 @@ pub fn document(id: &str) -> Vec<u8> {
 }
 
 pub struct Tray {
-    _root: tempfile::TempDir,
+    _root: Option<tempfile::TempDir>,
     pub dir: PathBuf,
     pub hub: FakeHub,
     arrived: AutoArrived,
@@ -66,13 +66,22 @@ impl Tray {
     pub async fn new(arrived: AutoArrived) -> Self {
         let root = tempfile::tempdir().unwrap();
         let dir = root.path().join("tray");
+        let tray = Self::at(dir, arrived).await;
+        Self {
+            _root: Some(root),
+            ..tray
+        }
+    }
+
+    /// In a directory that outlives it.
+    pub async fn at(dir: PathBuf, arrived: AutoArrived) -> Self {
         Layout::create(&dir).unwrap();
         Self {
             dir,
             hub: FakeHub::start(&[system()]).await,
             arrived,
             running: None,
-            _root: root,
+            _root: None,
         }
     }
 

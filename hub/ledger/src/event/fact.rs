@@ -512,4 +512,17 @@ mod tests {
         assert_eq!(json["kind"], fact.kind().as_str());
         assert_eq!(serde_json::from_value::<Fact>(json).unwrap(), fact);
     }
+
+    #[test]
+    fn every_kind_is_described() {
+        let page = include_str!("../../../../docs/reference/ledger.md");
+        for kind in EventKind::ALL {
+            let row = format!("| `{}` |", kind.as_str());
+            assert!(
+                page.contains(&row),
+                "docs/reference/ledger.md lacks {}",
+                kind.as_str()
+            );
+        }
+    }
 }
