@@ -312,3 +312,88 @@ fn too_large(size: u64, limit: u64) -> Refusal {
         format!("{size} bytes"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use truc_adapter_sdk::model::{SystemClock, SystemRandom};
+
+    use super::*;
+    use crate::folder::{AutoArrived, Behaviour};
+
+    fn start() -> (tempfile::TempDir, FolderAdapter) {
+        let root = tempfile::tempdir().unwrap();
+        let behaviour = Behaviour {
+            arrived: AutoArrived::Report,
+            poll: Duration::from_secs(1),
+            resend_after: Duration::from_secs(1),
+            max_packet_bytes: 10,
+        };
+        let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom::default()));
+        let adapter =
+            FolderAdapter::open(root.path().to_owned(), behaviour, clock, random, |_| false).unwrap();
+        (root, adapter)
+    }
+
+    #[test]
+    fn a_file_is_taken_in_when_two_looks_saw_it_alike() {
+        let (_root, adapter) = start();
+        let state = &adapter.state;
+        let mut out = Drop::new(Folder::Out, Origin::Out);
+        let path = state.layout.path("out/a.edxml");
+        fs::write(&path, "a").unwrap();
+        assert_eq!(out.look(state).unwrap(), 0);
+        fs::write(&path, "ab").unwrap();
+        assert_eq!(out.look(state).unwrap(), 0, "it grew");
+        assert_eq!(out.look(state).unwrap(), 1);
+        assert!(!path.exists() && out.seen.is_empty());
+    }
+
+    #[test]
+    fn an_empty_file_is_given_time() {
+        let (_root, adapter) = start();
+        let state = &adapter.state;
+        let mut out = Drop::new(Folder::Out, Origin::Out);
+        fs::write(state.layout.path("out/a.edxml"), "").unwrap();
+        for look in 0..EMPTY_LOOKS {
+            assert_eq!(out.look(state).unwrap(), 0, "look {look}");
+        }
+        assert_eq!(out.look(state).unwrap(), 1);
+    }
+
+    #[test]
+    fn one_look_takes_so_many_and_no_more() {
+        let (_root, adapter) = start();
+        let state = &adapter.state;
+        let mut out = Drop::new(Folder::Out, Origin::Out);
+        for number in 0..=TAKEN_MAX {
+            fs::write(state.layout.path(&format!("out/{number}.edxml")), "a").unwrap();
+        }
+        assert_eq!(out.look(state).unwrap(), 0);
+        assert_eq!(out.look(state).unwrap(), TAKEN_MAX);
+        assert_eq!(out.look(state).unwrap(), 1);
+    }
+
+    #[test]
+    fn what_was_confirmed_is_due_again_only_when_it_was_not_answered() {
+        let (_root, adapter) = start();
+        let state = &adapter.state;
+        let path = state.layout.path("out/a.edxml");
+        fs::write(&path, "a").unwrap();
+        let id = MessageId::new(uuid::Uuid::from_u128(1));
+        sending::take_in(&state.layout, &state.names, &path, Origin::Out, id).unwrap();
+        let mut confirmed = HashMap::new();
+        assert_eq!(due(state, &mut confirmed).unwrap(), [id]);
+        confirmed.insert(id, Instant::now());
+        assert_eq!(due(state, &mut confirmed).unwrap(), []);
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(2)).unwrap();
+        confirmed.insert(id, long_ago);
+        assert_eq!(due(state, &mut confirmed).unwrap(), [id]);
+        fs::remove_dir_all(state.layout.sending(id)).unwrap();
+        confirmed.insert(id, Instant::now());
+        assert_eq!(due(state, &mut confirmed).unwrap(), []);
+        assert!(confirmed.is_empty());
+    }
+}
