@@ -16,7 +16,7 @@ use super::words::{self, Opened};
 pub enum Command {
     /// Accepted = taken + waiting + refused + withdrawn + undeliverable, per sending agency
     #[command(
-        after_help = "Examples:\n  truc ledger balance\n  truc ledger balance --agency 000.20.30.H60 --since 01/11/2026 --until 30/11/2026\n\nCounted three times: at acceptance, by the states now, by a replay of all events. Exit 1 when they disagree."
+        after_help = "Examples:\n  truc ledger balance\n  truc ledger balance --agency 000.20.30.H60 --since 01/11/2026 --until 30/11/2026\n\nCounted three times: at acceptance, by the states now, by a replay of all events.\nExit 1 when they disagree."
     )]
     Balance(BalanceOptions),
     /// Check the chain of events, the states against a replay, and the bodies

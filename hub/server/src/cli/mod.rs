@@ -64,7 +64,7 @@ pub struct Global {
 pub enum Command {
     /// Run the hub until it is told to stop
     #[command(
-        after_help = "Examples:\n  truc serve --config /etc/truc/truc.toml\n\nSIGTERM or Ctrl-C stops it in good order: nothing new is taken in, what is in hand is finished.\nA second signal stops it at once; that loses nothing either, it only leaves more to do at the next start."
+        after_help = "Examples:\n  truc serve --config /etc/truc/truc.toml\n\nSIGTERM or Ctrl-C stops it in good order: nothing new is taken in, what is in hand is finished.\nA second signal stops it at once; that loses nothing either,\nit only leaves more to do at the next start."
     )]
     Serve,
     /// Show the whole at work on this machine: broker, hub, five systems, documents, faults, balance
@@ -79,7 +79,7 @@ pub enum Command {
     CheckConfig(check_config::Options),
     /// Create the ledger's tables, or bring them to this program's version
     #[command(
-        after_help = "Examples:\n  truc migrate --config truc.toml\n\nSafe to repeat: it says when there is nothing to do. Stop the hub and keep a copy of the file before an update."
+        after_help = "Examples:\n  truc migrate --config truc.toml\n\nSafe to repeat: it says when there is nothing to do.\nStop the hub and keep a copy of the file before an update."
     )]
     Migrate,
     /// Look at everything the hub needs; say what is wrong and the next step
@@ -249,6 +249,12 @@ mod tests {
             .unwrap_or_default();
         assert!(help.contains("Example"), "{path} has no example");
         assert!(help.contains(path), "{path}: its example shows another command");
+        for line in help.lines() {
+            assert!(
+                line.chars().count() <= 98,
+                "{path}: clap would break the line: {line}"
+            );
+        }
         assert!(command.get_about().is_some(), "{path} does not say what it does");
         for argument in command.get_arguments() {
             let known =

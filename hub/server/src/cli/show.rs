@@ -15,8 +15,9 @@ const STYLE: TableStyle = NOTHING.header_separator(LineStyle::none().fill('─')
 /// What stands where there is no value.
 pub(crate) const NONE: &str = "–";
 
-/// Widest cell, in columns of the terminal; longer text is broken into lines.
-pub(crate) const CELL_MAX: u16 = 56;
+/// Widest cell, in columns of the terminal, the gap after it included: a digest stays in one piece to be
+/// copied. Longer text is broken into lines.
+pub(crate) const CELL_MAX: u16 = 72;
 
 /// A table for people.
 pub(crate) struct Table {

@@ -17,7 +17,7 @@ use super::words::Opened;
 pub enum Command {
     /// Import agencies (and systems) from CSV: shows every difference first
     #[command(
-        after_help = "Examples:\n  truc directory import tuyen-quang.csv --dry-run\n  truc directory import tuyen-quang.csv --systems tuyen-quang-systems.csv --yes\n  truc directory import xa-moi.csv --decision 'QĐ 12/QĐ-UBND' --yes\n\nColumns: code,name[,other_codes,parent,level,system,valid_from,valid_to,decision,note]; header line required.\nRows with an error are left out and reported by line; nothing is ever removed by an import.\nAt a terminal it asks before it saves; elsewhere it saves only with --yes. A running hub notices the new version.\nExit 1 when rows were left out."
+        after_help = "Examples:\n  truc directory import tuyen-quang.csv --dry-run\n  truc directory import tuyen-quang.csv --systems tuyen-quang-systems.csv --yes\n  truc directory import xa-moi.csv --decision 'QĐ 12/QĐ-UBND' --yes\n\nColumns: code,name[,other_codes,parent,level,system,valid_from,valid_to,decision,note];\nthe header line is required.\nRows with an error are left out and reported by line; nothing is ever removed by an import.\nAt a terminal it asks before it saves; elsewhere it saves only with --yes.\nA running hub notices the new version.\nExit 1 when rows were left out."
     )]
     Import(import::Options),
     /// Show the directory, one agency by its code, or agencies by a part of their name

@@ -34,7 +34,7 @@ pub enum Command {
     Trace(Which),
     /// Send untaken deliveries of a document again, under the same delivery ids
     #[command(
-        after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --to 000.20.30.H60 --reason 'khôi phục từ sao lưu'\n\nAn adapter that has a delivery already recognises it by its id. The reason is kept in the ledger: no personal data."
+        after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --to 000.20.30.H60 --reason 'khôi phục từ sao lưu'\n\nAn adapter that has a delivery already recognises it by its id.\nThe reason is kept in the ledger: no personal data."
     )]
     Resend(resend::Options),
 }

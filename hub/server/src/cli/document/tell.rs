@@ -28,9 +28,10 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
         } => {
             let count = |state: TransportStateName| first.iter().filter(|line| line.state == state).count();
             let mut text = format!(
-                "Trục nhận từ hệ thống {system}, {}, {} nơi nhận, chữ ký {signature}",
+                "Trục nhận từ hệ thống {system}, {}, {} nơi nhận, {}",
                 size(*bytes),
-                number(first.len() as u64)
+                number(first.len() as u64),
+                signed(signature)
             );
             for (state, words) in [
                 (TransportStateName::Undeliverable, "không gửi được"),
@@ -209,6 +210,17 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
         }
         Fact::HubStarted { hub, version } => format!("Trục {hub} khởi động, phiên bản {version}"),
         Fact::HubStopped { hub } => format!("Trục {hub} dừng"),
+    }
+}
+
+/// The word for the signature in words.
+fn signed(word: &str) -> &str {
+    match word {
+        "valid" => "chữ ký hợp lệ",
+        "vouched" => "kênh chuyển bảo đảm, không cần chữ ký",
+        "invalid" => "chữ ký không hợp lệ",
+        "absent" => "không có chữ ký",
+        other => other,
     }
 }
 

@@ -22,7 +22,7 @@ pub enum Command {
     Show(Files),
     /// Judge packets by the strict form: code, element, line:column, rule
     #[command(
-        after_help = "Examples:\n  truc envelope lint van-ban.edxml\n  truc envelope lint --json *.edxml | jq '.files[].findings[].code'\n\nLine format: FILE:LINE:COLUMN: LEVEL CODE. What each code means: docs/reference/warnings and docs/reference/refusals.\nExit 1 when the strict form refuses a packet."
+        after_help = "Examples:\n  truc envelope lint van-ban.edxml\n  truc envelope lint --json *.edxml | jq '.files[].findings[].code'\n\nLine format: FILE:LINE:COLUMN: LEVEL CODE.\nWhat each code means: docs/reference/warnings and docs/reference/refusals.\nExit 1 when the strict form refuses a packet."
     )]
     Lint(Files),
     /// Make the seal (header truc-seal) of a packet
@@ -32,7 +32,7 @@ pub enum Command {
     Seal(seal::SealOptions),
     /// Verify a seal as the hub does
     #[command(
-        after_help = "Examples:\n  truc envelope verify --seal-file seal.txt --cert so-tnmt.pem --anchors root.pem --system so-tnmt \\\n      --message-id 01890a5d-ac96-774b-bcce-b302099a8057 --at 2026-11-23T14:05 van-ban.edxml\n\nWithout --at the seal is judged as of now. Without --anchors those of the configuration count. Exit 1 when the seal does not hold."
+        after_help = "Examples:\n  truc envelope verify --seal-file seal.txt --cert so-tnmt.pem --anchors root.pem \\\n      --system so-tnmt --message-id 01890a5d-ac96-774b-bcce-b302099a8057 \\\n      --at 2026-11-23T14:05 van-ban.edxml\n\nWithout --at the seal is judged as of now.\nWithout --anchors those of the configuration count. Exit 1 when the seal does not hold."
     )]
     Verify(seal::VerifyOptions),
 }

@@ -30,7 +30,7 @@ pub(super) use broker::{accounts, accounts_next, broker_next};
 pub enum Command {
     /// Register a system: directory, broker account, inbox. Completes one that is half there
     #[command(
-        after_help = "Examples:\n  truc system add so-tnmt --name 'Sở Tài nguyên và Môi trường' --kind agency \\\n      --serves 000.00.09.H60 --certificate so-tnmt.pem --password-file so-tnmt.password\n  truc system add truc-quoc-gia --name 'Trục liên thông quốc gia' --kind gateway --route G --route H53 \\\n      --signature channel --password-file qg.password\n  truc system add xa-tuyen-quang --password-file xa.password      came by an import, has no account yet\n\nThe password is made here and written to the file alone (mode 0600), never on the screen.\nWorks while the hub runs; safe to repeat."
+        after_help = "Examples:\n  truc system add so-tnmt --name 'Sở Tài nguyên và Môi trường' --kind agency \\\n      --serves 000.00.09.H60 --certificate so-tnmt.pem --password-file so-tnmt.password\n  truc system add truc-quoc-gia --name 'Trục liên thông quốc gia' --kind gateway \\\n      --route G --route H53 --signature channel --password-file qg.password\n  truc system add xa-tuyen-quang --password-file xa.password     imported, no account yet\n\nThe password is made here and written to the file alone (mode 0600), never on the screen.\nWorks while the hub runs; safe to repeat."
     )]
     Add(AddOptions),
     /// Give a system a new password or a new certificate
