@@ -76,6 +76,19 @@ const ENVIRONMENT: (&str, &str) = ("000.00.09.H60", "Sở Tài nguyên và Môi 
 const DISTRICT: (&str, &str) = ("000.00.34.H60", "UBND huyện Hàm Yên");
 
 #[test]
+fn the_schemas_hold_for_full_validators() {
+    play(async {
+        let checked = tokio::task::spawn_blocking(|| {
+            run(Command::new(python()?).arg(root().join("tests/python/check_schemas.py")))
+        })
+        .await
+        .doing("checking the schemas")??;
+        print!("{}", String::from_utf8_lossy(&checked.stdout));
+        Ok(())
+    });
+}
+
+#[test]
 fn a_python_client_sends_receives_and_reports() {
     play(async {
         let set = set("python", "").await?;

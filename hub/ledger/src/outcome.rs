@@ -76,7 +76,8 @@ pub struct TakenOutcome {
     pub refused: Vec<DeliveryUid>,
     /// Already ended otherwise (taken after refused, or the reverse): recorded, nothing moved.
     pub contradicted: Vec<DeliveryUid>,
-    /// Not deliveries of this system (`taken-unknown-delivery`): recorded.
+    /// Not deliveries of this system or answers: recorded as `taken-odd`, never answered, or an adapter that says `taken`
+    /// for everything would be answered for ever.
     pub unknown: Vec<DeliveryUid>,
 }
 

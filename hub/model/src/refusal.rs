@@ -278,10 +278,6 @@ refusals! {
     TakenMalformed = "taken-malformed", SenderIt, AfterCorrection,
         "Thông điệp taken không đúng lược đồ.",
         "The taken message does not follow its schema.";
-    /// `taken` names a delivery that is not this system's.
-    TakenUnknownDelivery = "taken-unknown-delivery", SenderIt, Never,
-        "Thông điệp taken nêu một lượt giao không thuộc hệ thống này.",
-        "The taken message names a delivery that is not this system's.";
 }
 
 /// Not a refusal code's word.

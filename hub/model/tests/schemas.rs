@@ -222,7 +222,7 @@ fn refusals_fit() {
         for place in places() {
             schema.must_fit(&answer(vec![
                 finding(*code, place.clone()),
-                finding(RefusalCode::TakenUnknownDelivery, place),
+                finding(RefusalCode::TakenMalformed, place),
             ]));
         }
     }

@@ -70,31 +70,7 @@ pub async fn taken(intakes: &Intakes, received: Received, settlement: Settlement
         system: &report.system,
         outcome: &outcome,
     });
-    if outcome.unknown.is_empty() {
-        return settlement.ack().await.is_ok();
-    }
-    let unknown: Vec<String> = outcome.unknown.iter().map(ToString::to_string).collect();
-    let refused = Refused {
-        system: Some(report.system),
-        message_id,
-        received_at: received.received_at,
-        sha256: Sha256::of(&received.message.body),
-        size: received.message.body.len() as u64,
-        intake: received.intake,
-        sender: None,
-        findings: vec![Refusal::new(
-            RefusalCode::TakenUnknownDelivery,
-            Place::Json {
-                pointer: "/taken".to_owned(),
-            },
-            "deliveries of this system",
-            unknown.join(" "),
-        )],
-    };
-    match record_refusal(&intakes.ledger, refused).await {
-        Ok(recorded) => settle(settlement, &recorded).await,
-        Err(_) => false,
-    }
+    settlement.ack().await.is_ok()
 }
 
 /// Reads the JSON of a `taken` message within its limits.

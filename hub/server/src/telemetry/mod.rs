@@ -122,7 +122,15 @@ pub fn emit(event: Event<'_>) {
             tracing::warn!(message_id, code = %answer.code, place = %answer.place, event = answer.event, "submission refused");
         }
         Event::Taken { system, outcome } => {
-            tracing::info!(%system, outcome = ?outcome, "deliveries taken");
+            tracing::info!(
+                %system,
+                taken = outcome.taken.len(),
+                repeated = outcome.repeated.len(),
+                refused = outcome.refused.len(),
+                contradicted = outcome.contradicted.len(),
+                unknown = outcome.unknown.len(),
+                "deliveries taken"
+            );
         }
         Event::PublishFailed {
             delivery,
@@ -146,6 +154,7 @@ pub fn emit(event: Event<'_>) {
         }
         Event::Broker { state } => match state {
             BrokerState::Up => tracing::info!("broker up"),
+            BrokerState::Connecting => tracing::info!("connecting to the broker"),
             BrokerState::Closed => tracing::info!("broker connection closed"),
             other => tracing::warn!(state = ?other, "broker not available"),
         },
@@ -174,8 +183,10 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// Starts logging to standard error. A second call changes nothing.
 pub fn start(log: &Log) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&log.level)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // The AMQP library logs returned messages with their whole bodies; the filter's last word silences it.
+    let level = format!("{},{}", log.level, truc_transport::LOG_FILTER);
+    let filter = tracing_subscriber::EnvFilter::try_new(&level)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("info,{}", truc_transport::LOG_FILTER)));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
