@@ -185,8 +185,9 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 pub fn start(log: &Log) {
     // The AMQP library logs returned messages with their whole bodies; the filter's last word silences it.
     let level = format!("{},{}", log.level, truc_transport::LOG_FILTER);
-    let filter = tracing_subscriber::EnvFilter::try_new(&level)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(format!("info,{}", truc_transport::LOG_FILTER)));
+    let filter = tracing_subscriber::EnvFilter::try_new(&level).unwrap_or_else(|_| {
+        tracing_subscriber::EnvFilter::new(format!("info,{}", truc_transport::LOG_FILTER))
+    });
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
