@@ -1,6 +1,6 @@
 //! The broker's bad days: restarted, killed, blocked by its memory alarm, all with documents on their way.
 
-use truc_model::{Clock, SystemClock, Urgency};
+use truc_model::{Clock, SystemClock};
 use truc_server::demo::evidence::Evidence;
 use truc_server::demo::folders;
 use truc_server::demo::packets::Draft;
@@ -12,17 +12,14 @@ const DOCUMENTS: u32 = 40;
 fn send(sender: &Connected, series: u32) -> Result<Vec<String>, StageError> {
     (0..DOCUMENTS)
         .map(|n| {
+            let (from, to) = (
+                ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
+                [("000.00.34.H60", "UBND huyện Hàm Yên")],
+            );
+            let letter = Draft::letter(from, &to, series * 1000 + n, SystemClock.today());
             let packet = Draft {
-                from: ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
-                to: vec![("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned())],
-                number: series * 1000 + n,
-                notation: "STNMT-VP",
-                type_name: "Công văn",
-                type_detail: 18,
-                subject: "V/v báo cáo",
-                urgency: Urgency::Normal,
-                issued: SystemClock.today(),
                 filler: 5000,
+                ..letter
             }
             .packet();
             let name = format!("series-{series}-{n}");

@@ -11,6 +11,12 @@ use truc_tests::{check, play, set};
 /// Documents on their way at each kill.
 const DOCUMENTS: u32 = 10;
 
+const ENVIRONMENT: (&str, &str) = ("000.00.09.H60", "Sở Tài nguyên và Môi trường");
+const DISTRICTS: [(&str, &str); 2] = [
+    ("000.00.34.H60", "UBND huyện Hàm Yên"),
+    ("000.00.30.H60", "UBND thành phố Tuyên Quang"),
+];
+
 /// Who is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Victim {
@@ -83,26 +89,13 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
             let names: Vec<String> = (0..DOCUMENTS).map(|n| format!("row-{row}-{n}")).collect();
             for (n, name) in (0..).zip(&names) {
                 let packet = Draft {
-                    from: ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
-                    to: vec![
-                        ("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned()),
-                        (
-                            "000.00.30.H60".to_owned(),
-                            "UBND thành phố Tuyên Quang".to_owned(),
-                        ),
-                    ],
-                    number: row * 100 + n,
-                    notation: "STNMT-VP",
-                    type_name: "Công văn",
-                    type_detail: 18,
-                    subject: "V/v báo cáo",
                     urgency: if n % 3 == 0 {
                         Urgency::Urgent
                     } else {
                         Urgency::Normal
                     },
-                    issued: today,
                     filler: n as usize * 3000,
+                    ..Draft::letter(ENVIRONMENT, &DISTRICTS, row * 100 + n, today)
                 }
                 .packet();
                 folders::send(sender, name, &packet)?;

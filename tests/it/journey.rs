@@ -16,7 +16,7 @@ mod taken;
 use truc_envelope::{Organization, ResponseFor, StatusPacket, write_status};
 use truc_ledger::rows::RecipientRow;
 use truc_ledger::{BalanceFilter, BalanceRow, DocumentView, Fact, Ledger, VerifyOptions};
-use truc_model::{Clock, DocumentUid, StatusCode, SystemClock, Urgency};
+use truc_model::{Clock, DocumentUid, StatusCode, SystemClock};
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Doing, StageError, until};
 use truc_tests::check;
@@ -37,23 +37,9 @@ const PHU_LUU: Agency = ("000.21.34.H60", "UBND xã Phù Lưu");
 /// Outside the province: by the gateway `truc-quoc-gia`.
 const MINISTRY: Agency = ("000.00.00.G13", "Bộ Tài nguyên và Môi trường");
 
-/// A letter, urgent as usual.
+/// A letter of today.
 fn letter(from: Agency, to: &[Agency], number: u32) -> Draft<'static> {
-    Draft {
-        from,
-        to: to
-            .iter()
-            .map(|(code, name)| ((*code).to_owned(), (*name).to_owned()))
-            .collect(),
-        number,
-        notation: "STNMT-VP",
-        type_name: "Công văn",
-        type_detail: 18,
-        subject: "V/v báo cáo",
-        urgency: Urgency::Normal,
-        issued: SystemClock.today(),
-        filler: 0,
-    }
+    Draft::letter(from, to, number, SystemClock.today())
 }
 
 /// How a recipient names a letter in a status: as its sender named it.

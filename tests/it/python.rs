@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use truc_model::{Clock, SystemClock, Urgency};
+use truc_model::{Clock, SystemClock};
 use truc_server::demo::folders;
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Connected, Doing, Stage, StageError};
@@ -59,16 +59,8 @@ fn client(stage: &Stage, system: &Connected, verb: &str) -> Result<Command, Stag
 
 fn draft(from: (&'static str, &'static str), to: (&str, &str), number: u32) -> Draft<'static> {
     Draft {
-        from,
-        to: vec![(to.0.to_owned(), to.1.to_owned())],
-        number,
         notation: "PY-VP",
-        type_name: "Công văn",
-        type_detail: 18,
-        subject: "V/v kết nối",
-        urgency: Urgency::Normal,
-        issued: SystemClock.today(),
-        filler: 0,
+        ..Draft::letter(from, &[to], number, SystemClock.today())
     }
 }
 

@@ -3,7 +3,7 @@
 use jiff::ToSpan as _;
 use serde_json::Value;
 use truc_model::wire::Intake;
-use truc_model::{Clock, MessageId, SystemClock, Urgency};
+use truc_model::{Clock, MessageId, SystemClock};
 use truc_server::demo::packets::Draft;
 use truc_server::demo::raw::{RawClient, SealChoice};
 use truc_server::demo::stage::{Doing, StageError, now};
@@ -12,18 +12,12 @@ use truc_tests::{check, fresh_id, play, set};
 const ENVIRONMENT: (&str, &str) = ("000.00.09.H60", "Sở Tài nguyên và Môi trường");
 
 fn draft(number: u32) -> Draft<'static> {
-    Draft {
-        from: ENVIRONMENT,
-        to: vec![("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned())],
+    Draft::letter(
+        ENVIRONMENT,
+        &[("000.00.34.H60", "UBND huyện Hàm Yên")],
         number,
-        notation: "STNMT-VP",
-        type_name: "Công văn",
-        type_detail: 18,
-        subject: "V/v báo cáo",
-        urgency: Urgency::Normal,
-        issued: SystemClock.today(),
-        filler: 0,
-    }
+        SystemClock.today(),
+    )
 }
 
 struct Desk {

@@ -9,17 +9,13 @@ use truc_tests::{check, fresh_id, play, set};
 use truc_transport::Broker;
 
 fn packet(number: u32, urgency: Urgency) -> Vec<u8> {
+    let (from, to) = (
+        ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
+        [("000.00.34.H60", "UBND huyện Hàm Yên")],
+    );
     Draft {
-        from: ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
-        to: vec![("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned())],
-        number,
-        notation: "STNMT-VP",
-        type_name: "Công văn",
-        type_detail: 18,
-        subject: "V/v báo cáo",
         urgency,
-        issued: SystemClock.today(),
-        filler: 0,
+        ..Draft::letter(from, &to, number, SystemClock.today())
     }
     .packet()
 }

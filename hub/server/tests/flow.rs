@@ -120,19 +120,12 @@ impl Twin {
 }
 
 fn packet(urgency: Urgency) -> Vec<u8> {
-    Draft {
-        from: ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
-        to: vec![("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned())],
-        number: 12,
-        notation: "STNMT-VP",
-        type_name: "Công văn",
-        type_detail: 18,
-        subject: "V/v báo cáo",
-        urgency,
-        issued: jiff::civil::date(2026, 3, 1),
-        filler: 0,
-    }
-    .packet()
+    let (from, to) = (
+        ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
+        [("000.00.34.H60", "UBND huyện Hàm Yên")],
+    );
+    let letter = Draft::letter(from, &to, 12, jiff::civil::date(2026, 3, 1));
+    Draft { urgency, ..letter }.packet()
 }
 
 #[tokio::test]

@@ -33,7 +33,27 @@ pub struct Draft<'a> {
     pub filler: usize,
 }
 
-impl Draft<'_> {
+impl<'a> Draft<'a> {
+    /// A letter (*công văn*) of no urgency; what differs is changed in the value.
+    #[must_use]
+    pub fn letter(from: (&'a str, &'a str), to: &[(&str, &str)], number: u32, issued: Date) -> Self {
+        Self {
+            from,
+            to: to
+                .iter()
+                .map(|(code, name)| ((*code).to_owned(), (*name).to_owned()))
+                .collect(),
+            number,
+            notation: "VP-TH",
+            type_name: "Công văn",
+            type_detail: 18,
+            subject: "V/v báo cáo",
+            urgency: Urgency::Normal,
+            issued,
+            filler: 0,
+        }
+    }
+
     /// `<code>,<date>,<number>/<notation>`: the usual form of a DocumentId.
     #[must_use]
     pub fn document_id(&self) -> String {
@@ -160,17 +180,12 @@ mod tests {
 
     #[test]
     fn the_demo_sends_strict_packets() {
+        let (from, to) = (("000.00.09.H60", "Sở"), [("000.00.34.H60", "UBND huyện")]);
+        let letter = Draft::letter(from, &to, 12, jiff::civil::date(2026, 3, 1));
         let draft = Draft {
-            from: ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
-            to: vec![("000.00.34.H60".to_owned(), "UBND huyện Hàm Yên".to_owned())],
-            number: 12,
-            notation: "STNMT-VP",
-            type_name: "Công văn",
-            type_detail: 18,
-            subject: "V/v báo cáo",
             urgency: Urgency::Urgent,
-            issued: jiff::civil::date(2026, 3, 1),
             filler: 100,
+            ..letter
         };
         let found = lint(&draft.packet(), &Limits::default(), jiff::civil::date(2026, 3, 2));
         assert!(

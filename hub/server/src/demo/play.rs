@@ -115,19 +115,9 @@ fn draft<'a>(
     issued: Date,
 ) -> Draft<'a> {
     Draft {
-        from,
-        to: to
-            .iter()
-            .map(|(code, name)| ((*code).to_owned(), (*name).to_owned()))
-            .collect(),
-        number,
         notation,
-        type_name: "Công văn",
-        type_detail: 18,
         subject,
-        urgency: Urgency::Normal,
-        issued,
-        filler: 0,
+        ..Draft::letter(from, to, number, issued)
     }
 }
 
