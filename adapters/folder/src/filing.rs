@@ -34,11 +34,12 @@ pub fn answer(state: &State, answer: &Answer) -> io::Result<()> {
     filing.plan.carry_out(&state.layout, answer.id)?;
     if let Some(entry) = &entry {
         state.names.release(entry);
-        let (origin, name) = (entry.origin, entry.name.as_str());
+        // By its id and not by its file's name: clerks name files after subjects and people.
+        let (origin, message_id) = (entry.origin, answer.message_id.map(|id| id.to_string()));
         match &answer.outcome {
-            Outcome::Accepted(_) => tracing::info!(?origin, name, "accepted by the hub"),
+            Outcome::Accepted(_) => tracing::info!(?origin, message_id, "accepted by the hub"),
             Outcome::Refused(refusal) => {
-                tracing::warn!(?origin, name, code = %refusal.code, "refused by the hub");
+                tracing::warn!(?origin, message_id, code = %refusal.code, "refused by the hub");
             }
         }
     }
@@ -57,7 +58,7 @@ pub fn refuse_here(state: &State, message_id: MessageId, finding: Refusal) -> io
     let Some(refusal) = RefusalAnswer::of(Some(message_id), vec![finding], LOCAL_EVENT, now) else {
         return Ok(());
     };
-    tracing::warn!(origin = ?entry.origin, name = entry.name, code = %refusal.code, "cannot be sent");
+    tracing::warn!(origin = ?entry.origin, %message_id, code = %refusal.code, "cannot be sent");
     let id = derived_id(&[b"refused here", message_id.uuid().as_bytes()]);
     let mut filing = Filing {
         plan: Plan::new(Keep::No),

@@ -108,7 +108,9 @@ impl Wanted {
                 "no number"
             };
             let found = if digits.is_empty() { "nothing" } else { found };
-            at_key(RefusalCode::StatusCodeUnknown, "code", &error.to_string(), found)
+            let said = error.to_string();
+            let expected = said.strip_prefix("expected ").unwrap_or(&said);
+            at_key(RefusalCode::StatusCodeUnknown, "code", expected, found)
         })?;
         let reason = get("reason").map(str::to_owned);
         if code.needs_reason() && reason.is_none() {

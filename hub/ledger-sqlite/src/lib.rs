@@ -15,6 +15,9 @@ mod save;
 mod schema;
 mod write;
 
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -34,6 +37,9 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Where the write-ahead log is cut back to after a checkpoint, in bytes.
 pub const WAL_KEPT_BYTES: u32 = 64 << 20;
+
+/// Mode of a new ledger: it holds whole documents, so its owner alone may read it.
+const FILE_MODE: u32 = 0o600;
 
 /// A ledger in a SQLite file. Clones share its connections.
 #[derive(Debug, Clone)]
@@ -79,6 +85,7 @@ impl SqliteStore {
     /// [`StoreError::Schema`] when the file is newer than this program; other [`StoreError`]s when it cannot
     /// be written.
     pub async fn migrate(path: impl AsRef<Path>) -> Result<Migrated, StoreError> {
+        private_file(path.as_ref())?;
         schema::migrate(options(path.as_ref()).create_if_missing(true)).await
     }
 
@@ -97,6 +104,21 @@ impl SqliteStore {
     pub async fn close(&self) {
         self.readers.close().await;
         self.writer.close().await;
+    }
+}
+
+/// Makes the file before SQLite would, readable by its owner alone: it holds the documents. SQLite gives its
+/// side files the same mode. One that is there keeps the mode its owner gave it.
+fn private_file(path: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(FILE_MODE)
+        .open(path);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(StoreError::Io(error.into())),
     }
 }
 
@@ -136,6 +158,28 @@ mod tests {
     use super::*;
 
     struct Opened(SqliteStore);
+
+    #[tokio::test]
+    async fn a_new_ledger_is_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger.db");
+        SqliteStore::migrate(&path).await.unwrap();
+        let store = SqliteStore::open(&path).await.unwrap();
+        Hub::open(&Opened(store)).await;
+        let files: Vec<_> = std::fs::read_dir(dir.path()).unwrap().collect();
+        assert!(files.len() > 1, "the write-ahead log stands beside it");
+        for file in files {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, FILE_MODE, "{}", file.path().display());
+        }
+        // A mode the owner chose later stays.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        SqliteStore::migrate(&path).await.unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o640);
+    }
 
     #[async_trait]
     impl Bench for Opened {

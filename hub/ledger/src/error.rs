@@ -21,7 +21,7 @@ pub enum StoreError {
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
     /// The tables are not of the version this program knows.
-    #[error("the ledger's tables have version {found}, this program needs {expected}")]
+    #[error("{}", schema(*found, *expected))]
     Schema {
         /// What the file has; 0 when it has no tables.
         found: i64,
@@ -31,6 +31,13 @@ pub enum StoreError {
     /// Anything else the database reports.
     #[error("the ledger's database refused")]
     Backend(#[source] Cause),
+}
+
+fn schema(found: i64, expected: i64) -> String {
+    match found {
+        0 => "there is no ledger yet".to_owned(),
+        found => format!("the ledger's tables have version {found}, this program needs {expected}"),
+    }
 }
 
 impl StoreError {

@@ -110,7 +110,7 @@ warnings! {
         "Ngày không tồn tại.", "A date does not exist.";
     /// The time limit lies before the date of issue, or long past.
     DueDateOdd = "due-date-odd", Warning, strict false,
-        "Hạn trả lời trước ngày ban hành.", "The time limit lies before the date of issue.";
+        "Hạn trả lời đứng trước ngày ban hành, hoặc đã qua từ lâu.", "The time limit lies before the date of issue, or passed long ago.";
     /// The date of issue lies in the future.
     FutureDate = "future-date", Warning, strict true,
         "Ngày ban hành ở tương lai.", "The date of issue lies in the future.";

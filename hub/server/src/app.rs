@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::civil::Date;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use truc_directory::Directory;
-use truc_envelope::seal::{AbsentUsage, EkuPolicy, Trust, TrustError};
+use truc_envelope::seal::Trust;
 use truc_ledger::{HubId, Ledger, LedgerError, Note};
 use truc_ledger_sqlite::SqliteStore;
 use truc_model::wire::Intake;
@@ -20,6 +21,7 @@ use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
 use crate::flow::rules::Rules;
 use crate::telemetry::{Event, emit};
+use crate::trust::{self, Change, FilesError};
 
 /// Why the hub cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +46,7 @@ pub enum AppError {
     },
     /// The anchors or revocation lists do not read.
     #[error("the trust anchors or revocation lists cannot be used")]
-    Trust(#[from] TrustError),
+    Trust(#[source] FilesError),
     /// The stored directory does not read.
     #[error("the directory in the ledger cannot be read: {0}")]
     Directory(String),
@@ -62,6 +64,15 @@ pub enum AppError {
     /// A task of the hub panicked.
     #[error("a task of the hub failed")]
     Task(#[from] tokio::task::JoinError),
+}
+
+impl From<FilesError> for AppError {
+    fn from(error: FilesError) -> Self {
+        match error {
+            FilesError::Read { path, source } => Self::TrustFile { path, source },
+            FilesError::Unusable { .. } => Self::Trust(error),
+        }
+    }
 }
 
 /// Opens the ledger's store, without starting its writer.
@@ -112,24 +123,7 @@ pub async fn directory(ledger: &Ledger) -> Result<Directory, AppError> {
 /// # Errors
 /// [`AppError`] naming the file that is missing or does not read.
 pub fn trust(config: &Config) -> Result<Trust, AppError> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|source| AppError::TrustFile {
-            path: path.clone(),
-            source,
-        })
-    };
-    let anchors = config
-        .seal
-        .anchors
-        .iter()
-        .map(read)
-        .collect::<Result<Vec<_>, _>>()?;
-    let crls = config.seal.crls.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-    let policy = match config.seal.key_usage {
-        config::KeyUsage::AnySigning => EkuPolicy::default(),
-        config::KeyUsage::Required => EkuPolicy::new(EkuPolicy::default().accepted(), AbsentUsage::Refused)?,
-    };
-    Ok(Trust::new(&anchors)?.with_crls(&crls)?.with_eku_policy(policy))
+    Ok(trust::load(&config.seal)?.trust)
 }
 
 /// The broker's password: from its file, else from the environment.
@@ -254,8 +248,8 @@ impl App {
             directory: directory.version(),
         });
 
-        let trust = Arc::new(trust(&config)?);
-        let rules = Arc::new(Rules::new(&config, directory, trust, clock.today()));
+        let (watch_files, trust) = trust::Watch::begin(&config.seal, clock.now())?;
+        let rules = Arc::new(Rules::new(&config, directory, Arc::new(trust), clock.today()));
         let (rules_in, rules_out) = watch::channel(rules);
         let workers = match config.intake.verify_workers {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -295,7 +289,7 @@ impl App {
             clock: Arc::clone(&clock),
             rules: rules_in,
         };
-        parts.spawn(keeper.run(stop.clone()));
+        parts.spawn(keeper.run(watch_files, stop.clone()));
 
         // A part that ends before it is told to ends the hub: half a hub would look healthy.
         let mut result = Ok(());
@@ -344,7 +338,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
+    async fn run(self, mut files: trust::Watch, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
         let mut broker_state = self.broker.state();
         let refresh = Duration::from_millis(self.config.directory.refresh_ms);
         loop {
@@ -353,6 +347,8 @@ impl Keeper {
                 () = stopped(&mut stop) => return Ok(()),
                 Ok(()) = broker_state.changed() => emit(Event::Broker { state: &broker_state.borrow_and_update() }),
                 () = tokio::time::sleep(refresh) => {
+                    // First, and by itself: a ledger that is away must not keep a revocation waiting.
+                    files = self.renew_trust(files).await?;
                     if let Err(error) = self.renew().await {
                         emit(Event::RulesKept { reason: &crate::telemetry::chain(&error) });
                     }
@@ -362,25 +358,60 @@ impl Keeper {
         }
     }
 
-    /// Puts a new version of the directory, a new day, or renewed trust files in force.
+    /// Puts changed anchors and revocation lists in force, and tells of lists that age.
+    ///
+    /// # Errors
+    /// [`AppError::Task`] when looking panicked.
+    async fn renew_trust(&self, mut files: trust::Watch) -> Result<trust::Watch, AppError> {
+        let now = self.clock.now();
+        // Lists can have megabytes, and disks can be slow.
+        let (files, look) = tokio::task::spawn_blocking(move || {
+            let look = files.look(now);
+            (files, look)
+        })
+        .await?;
+        match look.change {
+            Change::None => {}
+            Change::Renewed(trust) => {
+                let old = self.rules.borrow().clone();
+                let directory = Arc::clone(&old.directory);
+                self.put_in_force(directory, Arc::from(trust), old.today);
+                emit(Event::Trust {
+                    anchors: self.config.seal.anchors.len(),
+                    crls: self.config.seal.crls.len(),
+                });
+            }
+            Change::Kept(error) => emit(Event::TrustKept { error: &error }),
+        }
+        for (list, freshness) in &look.aging {
+            emit(Event::CrlAging {
+                list,
+                freshness: *freshness,
+                policy: self.config.seal.stale_crl,
+            });
+        }
+        Ok(files)
+    }
+
+    /// Puts a new version of the directory or a new day in force.
     async fn renew(&self) -> Result<(), AppError> {
         let today = self.clock.today();
-        let (version, day) = {
-            let rules = self.rules.borrow();
-            (rules.directory.version(), rules.today)
-        };
+        let old = self.rules.borrow().clone();
         let directory = Arc::new(directory(&self.ledger).await?);
-        if directory.version() == version && day == today {
+        let version = directory.version();
+        if version == old.directory.version() && today == old.today {
             return Ok(());
         }
         let systems = directory.systems().map(|system| system.id.clone()).collect();
         self.broker.declare(&topology(&self.config, systems)).await?;
-        let trust = Arc::new(trust(&self.config)?);
-        let version = directory.version();
-        self.rules
-            .send_replace(Arc::new(Rules::new(&self.config, directory, trust, today)));
+        self.put_in_force(directory, Arc::clone(&old.trust), today);
         emit(Event::Directory { version });
         Ok(())
+    }
+
+    fn put_in_force(&self, directory: Arc<Directory>, trust: Arc<Trust>, today: Date) {
+        self.rules
+            .send_replace(Arc::new(Rules::new(&self.config, directory, trust, today)));
     }
 
     async fn tell_of_untaken(&self) {

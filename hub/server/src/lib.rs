@@ -11,3 +11,4 @@ pub mod config;
 pub mod demo;
 pub mod flow;
 pub mod telemetry;
+pub mod trust;

@@ -30,6 +30,11 @@ struct Twin {
 
 impl Twin {
     async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// With a directory changed before the hub starts.
+    async fn start_with(change: impl FnOnce(&mut truc_directory::Editor)) -> Self {
         let clock = Arc::new(ManualClock::at("2026-03-02T02:00:00Z".parse().unwrap()));
         let broker = MemoryBroker::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
         let ledger = Ledger::start(
@@ -53,6 +58,7 @@ impl Twin {
         editor
             .set_policy(&SystemId::new("so-tnmt").unwrap(), policy)
             .unwrap();
+        change(&mut editor);
         let directory = editor.finish();
         ledger
             .save_directory(NewDirectory {
@@ -211,6 +217,29 @@ async fn event_kinds(twin: &Twin) -> Vec<EventKind> {
         .iter()
         .map(|row| row.kind)
         .collect()
+}
+
+#[tokio::test]
+async fn a_disabled_system_is_told_that_it_is() {
+    let twin = Twin::start_with(|editor| {
+        let system = SystemId::new("so-tnmt").unwrap();
+        editor
+            .set_status(&system, truc_directory::SystemStatus::Disabled)
+            .unwrap();
+    })
+    .await;
+    let mut inbox = twin.consumer("so-tnmt").await;
+    let id = twin
+        .submit("so-tnmt", Intake::Document, &packet(Urgency::Normal))
+        .await;
+    let answer = inbox.next().await.unwrap();
+    assert_eq!(
+        answer.properties.correlation_id.as_deref(),
+        Some(id.to_string().as_str())
+    );
+    let json: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(json["code"], "system-disabled");
+    twin.end().await;
 }
 
 #[tokio::test]

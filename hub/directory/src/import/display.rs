@@ -35,17 +35,11 @@ impl fmt::Display for ImportReport {
             writeln!(f, "  {problem}")
         })?;
         list(f, "Thêm mới", &changes.added, SHOWN_MAX, |f, added| {
-            writeln!(
-                f,
-                "  {:<10} {:<16} {}",
-                format!("dòng {}", added.line),
-                added.subject,
-                added.name
-            )
+            row(f, &format!("dòng {}", added.line), &added.subject, &added.name)
         })?;
         list(f, "Thay đổi", &changes.changed, SHOWN_MAX, |f, changed| {
             let line = format!("dòng {}", changed.line);
-            writeln!(f, "  {line:<10} {:<16} {}", changed.subject, changed.name)?;
+            row(f, &line, &changed.subject, &changed.name)?;
             for field in &changed.fields {
                 let (old, new) = (field.old.as_deref(), field.new.as_deref());
                 let (old, new) = (old.unwrap_or("(trống)"), new.unwrap_or("(trống)"));
@@ -55,9 +49,17 @@ impl fmt::Display for ImportReport {
         })?;
         let title = "Có trong danh mục, không có trong tệp (giữ nguyên, không xóa)";
         list(f, title, &changes.gone, SHOWN_MAX, |f, gone| {
-            writeln!(f, "  {:<10} {:<16} {}", "", gone.subject, gone.name)
+            row(f, "", &gone.subject, &gone.name)
         })
     }
+}
+
+/// Columns of a code or a system id; a longer one pushes its own name aside.
+const SUBJECT_WIDTH: usize = 24;
+
+fn row(f: &mut fmt::Formatter<'_>, line: &str, subject: &str, name: &str) -> fmt::Result {
+    let text = format!("  {line:<10} {subject:<SUBJECT_WIDTH$} {name}");
+    writeln!(f, "{}", text.trim_end())
 }
 
 fn list<T>(

@@ -119,10 +119,15 @@ fn new(context: &Context, options: &NewOptions) -> Result<Answer, Trouble> {
     let (key, certificate) = (options.dir.join(ROOT_KEY), options.dir.join(ROOT));
     new_key(&key, &root.key_pem())?;
     write(&certificate, root.certificate_pem())?;
+    let mut facts = Facts::default();
+    facts.add(
+        "Chứng thư gốc",
+        format!("{} (khai vào seal.anchors)", certificate.display()),
+    );
+    facts.add("Khóa riêng", format!("{} (chỉ chủ tệp đọc được)", key.display()));
     let text = format!(
-        "Đã tạo tổ chức chứng thực thử nghiệm (CHỈ ĐỂ THỬ, không dùng thật):\n  {}   chứng thư gốc, khai vào seal.anchors\n  {}   khóa riêng, chỉ chủ tệp đọc được",
-        certificate.display(),
-        key.display()
+        "Đã tạo tổ chức chứng thực thử nghiệm (CHỈ ĐỂ THỬ, không dùng thật).\n{}",
+        facts.text()
     );
     Answer::fine(text, &json!({ "certificate": certificate, "key": key }))
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::civil::{Date, DateTime};
 use jiff::{Timestamp, ToSpan as _};
-use truc_directory::Directory;
+use truc_directory::{Directory, SignaturePolicy, SystemKind};
 use truc_ledger::Ledger;
 use truc_model::clock::viet_nam;
 use truc_model::{AgencyCode, Party, SignatureState, SignatureVerdict};
@@ -137,6 +137,26 @@ pub(super) fn read_text(path: &Path) -> Result<String, Trouble> {
 /// Reads a file.
 pub(super) fn read_bytes(path: &Path) -> Result<Vec<u8>, Trouble> {
     std::fs::read(path).map_err(|error| Trouble::reading(path, &error))
+}
+
+/// A system's kind as people say it, and the word of the directory.
+pub(super) const fn kind(kind: SystemKind) -> &'static str {
+    match kind {
+        SystemKind::Tenant => "dùng chung (tenant)",
+        SystemKind::Agency => "của một cơ quan (agency)",
+        SystemKind::Gateway => "cổng ra ngoài tỉnh (gateway)",
+    }
+}
+
+/// A policy on signatures as people say it, and the word of the directory.
+pub(super) const fn policy(policy: SignaturePolicy) -> &'static str {
+    match policy {
+        SignaturePolicy::Either => "dấu niêm hoặc chữ ký XML (either)",
+        SignaturePolicy::Seal => "dấu niêm (seal)",
+        SignaturePolicy::XmlDsig => "chữ ký XML (xml-dsig)",
+        SignaturePolicy::ChannelVouches => "kênh chuyển bảo đảm (channel)",
+        SignaturePolicy::None => "không đòi hỏi (none)",
+    }
 }
 
 /// The verdict on a signature in one line.

@@ -155,6 +155,30 @@ pub struct Seal {
     pub max_age_days: u32,
     /// What is asked of extended key usage.
     pub key_usage: KeyUsage,
+    /// What a revocation list past its `nextUpdate` is worth.
+    pub stale_crl: StaleCrl,
+    /// What it means that no revocation list covers a certificate.
+    pub missing_crl: MissingCrl,
+}
+
+/// What a revocation list is worth that was past its `nextUpdate` when the seal was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StaleCrl {
+    /// What it says still holds.
+    Use,
+    /// Its issuer's certificates are refused until a fresh one is there.
+    Refuse,
+}
+
+/// What it means that no revocation list covers a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MissingCrl {
+    /// Not revoked, as far as is known.
+    Accept,
+    /// Refused until a list of its issuer is there.
+    Refuse,
 }
 
 /// What is asked of a certificate's extended key usage.

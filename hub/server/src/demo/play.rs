@@ -321,28 +321,28 @@ async fn by_hand(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today: Date) -
     let foreign = draft(PROVINCE, &[COMMUNE], 1, "UBND-GIA", "V/v mạo danh", today).packet();
     for (what, message_id, body, seal, expected) in [
         (
-            "cùng message_id, nội dung khác (same key, other bytes)",
+            "Cùng message_id, nội dung khác (same key, other bytes)",
             id,
             &other,
             SealChoice::Right,
             "message-id-conflict",
         ),
         (
-            "nội dung bị sửa sau khi niêm (tampered body)",
+            "Nội dung bị sửa sau khi niêm (tampered body)",
             fresh(),
             &tampered,
             SealChoice::Over(&packet),
             "seal-body-mismatch",
         ),
         (
-            "thiếu dấu niêm (missing seal)",
+            "Thiếu dấu niêm (missing seal)",
             fresh(),
             &other,
             SealChoice::None,
             "seal-missing",
         ),
         (
-            "mạo danh đơn vị khác (foreign sender)",
+            "Mạo danh đơn vị khác (foreign sender)",
             fresh(),
             &foreign,
             SealChoice::Right,
@@ -368,7 +368,7 @@ async fn by_hand(stage: &Stage, cast: &Cast<'_>, teller: &Teller, today: Date) -
         )));
     }
     teller.refusal(
-        "trùng mã định danh văn bản, nội dung khác: tạm giữ chờ cán bộ vận hành (same DocumentId, other bytes: parked)",
+        "Trùng mã định danh văn bản, nội dung khác: tạm giữ chờ cán bộ vận hành (same DocumentId, other bytes: parked)",
     );
     client.close().await;
     Ok(())

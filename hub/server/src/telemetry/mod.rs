@@ -11,8 +11,9 @@ use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, RefusalCode, SystemId};
 use truc_transport::{BrokerState, PublishError, SettleError};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{Log, LogFormat, StaleCrl};
 use crate::flow::record::Outcome;
+use crate::trust::{FilesError, Freshness, List};
 
 /// What can be told.
 #[derive(Debug)]
@@ -86,6 +87,27 @@ pub enum Event<'a> {
     RulesKept {
         /// Why.
         reason: &'a str,
+    },
+    /// Renewed anchors and revocation lists are in force.
+    Trust {
+        /// Files of anchors.
+        anchors: usize,
+        /// Files of revocation lists.
+        crls: usize,
+    },
+    /// Anchors or revocation lists changed and do not read; the old ones stay in force. Once for each change.
+    TrustKept {
+        /// Why.
+        error: &'a FilesError,
+    },
+    /// A revocation list in force is due or stale. Once for each list and state.
+    CrlAging {
+        /// The list.
+        list: &'a List,
+        /// Which of the two.
+        freshness: Freshness,
+        /// What stale lists are worth to this hub.
+        policy: StaleCrl,
     },
     /// Deliveries were forwarded long ago and not taken.
     NotTaken {
@@ -161,6 +183,35 @@ pub fn emit(event: Event<'_>) {
         Event::Directory { version } => tracing::info!(version, "directory in force"),
         Event::RulesKept { reason } => {
             tracing::error!(reason, "rules not renewed, the old ones stay in force");
+        }
+        Event::Trust { anchors, crls } => {
+            tracing::info!(
+                anchors,
+                crls,
+                "renewed trust anchors and revocation lists in force"
+            );
+        }
+        Event::TrustKept { error } => {
+            tracing::error!(error = %chain(error), "trust anchors or revocation lists not renewed, the old ones stay in force");
+        }
+        Event::CrlAging {
+            list,
+            freshness,
+            policy,
+        } => {
+            let (file, number, next_update) = (list.path.display(), list.number, list.next_update);
+            match (freshness, policy) {
+                (Freshness::Fresh, _) => {}
+                (Freshness::Due, _) => {
+                    tracing::warn!(%file, number, %next_update, "revocation list due: fetch its successor");
+                }
+                (Freshness::Stale, StaleCrl::Use) => {
+                    tracing::warn!(%file, number, %next_update, "revocation list stale, still used");
+                }
+                (Freshness::Stale, StaleCrl::Refuse) => {
+                    tracing::error!(%file, number, %next_update, "revocation list stale, its issuer's certificates are refused");
+                }
+            }
         }
         Event::NotTaken { deliveries } => {
             tracing::warn!(deliveries, "deliveries forwarded long ago and not taken");

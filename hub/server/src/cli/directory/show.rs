@@ -99,7 +99,7 @@ fn overview(directory: &Directory, on: Date) -> Result<Answer, Trouble> {
         table.row([
             system.id.to_string(),
             system.name.clone(),
-            system.kind.as_str().to_owned(),
+            words::kind(system.kind).to_owned(),
             number(serves as u64),
             prefixes.join(", "),
         ]);
@@ -149,7 +149,7 @@ fn by_code(directory: &Directory, raw: &str, code: &AgencyCode, on: Date) -> Res
         ),
         Resolution::Unknown { proposal, .. } => {
             let mut text =
-                "Không có trong danh mục, không thuộc cổng nào: văn bản không gửi được.".to_owned();
+                "Không có trong danh mục và không chuyển ra cổng nào (mã của tỉnh, hoặc không cổng nào phục vụ): văn bản không gửi được.".to_owned();
             if let Some(proposal) = proposal {
                 text.push_str(&format!(
                     " Có thể là {proposal}? (chỉ gợi ý, trục không tự đổi mã)"

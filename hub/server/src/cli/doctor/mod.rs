@@ -176,7 +176,14 @@ pub(super) async fn doctor(context: &Context, options: &Options) -> Result<Answe
         }
         Err(trouble) => {
             let mut findings = Findings::new(Area::Ledger);
-            findings.fault(trouble.what.clone(), trouble.next.clone());
+            if config.ledger.path.exists() {
+                findings.fault(trouble.what.clone(), trouble.next.clone());
+            } else {
+                findings.fault(
+                    format!("chưa có sổ cái {}", config.ledger.path.display()),
+                    "kiểm tra ledger.path; sổ cái mới: truc migrate",
+                );
+            }
             findings.list
         }
     });

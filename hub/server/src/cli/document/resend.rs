@@ -75,6 +75,12 @@ pub(super) async fn resend(
                 state.as_str()
             ));
         }
+        if outcome.resent.is_empty() {
+            lines.push(
+                "→ Chỉ gửi lại được khi còn scheduled hoặc forwarded; trạng thái khác thì đề nghị bên gửi gửi văn bản mới."
+                    .to_owned(),
+            );
+        }
     }
     let resent: Vec<String> = outcome.resent.iter().map(ToString::to_string).collect();
     let left: Vec<_> = outcome

@@ -106,7 +106,9 @@ fn place(view: &DocumentView, recipient: &RecipientRow, now: Timestamp) -> Strin
 fn next_step(view: &DocumentView) -> Option<&'static str> {
     let any = |holds: fn(&TransportState) -> bool| view.recipients.iter().any(|row| holds(&row.state));
     if any(|state| matches!(state, TransportState::Parked { .. })) {
-        Some("Văn bản đang tạm giữ: người có thẩm quyền xem xét, rồi quyết định gửi hoặc trả lại.")
+        Some(
+            "Văn bản đang tạm giữ và không tự đi tiếp: xem nguyên nhân ở trên. Muốn gửi, bên gửi sửa rồi gửi văn bản mới; có dấu hiệu mật thì không mở, báo người phụ trách bảo mật.",
+        )
     } else if any(|state| matches!(state, TransportState::Undeliverable { .. })) {
         Some("Có nơi nhận không gửi được: đơn vị gửi đã được báo; kiểm tra mã bằng truc directory show MÃ.")
     } else if any(|state| matches!(state, TransportState::Forwarded { .. })) {

@@ -78,7 +78,7 @@ fn accepted(file: &Path, reading: &Reading, today: Date) -> (String, Value) {
                 warning.code.sentences().0.to_owned(),
             ]);
         }
-        parts.push(format!("Đã bỏ qua khi đọc\n{}", table.text()));
+        parts.push(format!("Chưa đúng chuẩn, trục vẫn đọc được\n{}", table.text()));
     }
     let value = json!({
         "file": file, "accepted": true, "sha256": reading.sha256, "size": reading.size,

@@ -9,7 +9,7 @@ use truc_model::AgencyCode;
 use super::super::Context;
 use super::super::answer::{Answer, Trouble};
 use super::super::show::{Facts, moment, number};
-use super::super::words::Opened;
+use super::super::words::{self, Opened};
 use super::broker::{self, NewPassword};
 use super::{AddOptions, certificate, edit_trouble, save};
 
@@ -45,6 +45,9 @@ pub(super) async fn add(context: &Context, opened: &Opened, options: &AddOptions
                 format!("{id} needs a broker account, and its password a place"),
                 "give --password-file OUT (a new file), or --no-account to edit the directory only",
             ));
+        }
+        if let (Some(path), false) = (&options.password_file, has) {
+            broker::must_be_new(path)?;
         }
         Some((accounts, has))
     };
@@ -202,9 +205,9 @@ fn page(
             .filter(|agency| agency.assigned(today) == Some(id))
             .count();
         facts.add("Hệ thống", format!("{id} ({})", system.name));
-        facts.add("Loại", system.kind.as_str());
+        facts.add("Loại", words::kind(system.kind));
         facts.add("Phục vụ", format!("{} cơ quan", number(serves as u64)));
-        facts.add("Chính sách ký", system.policy.signature.as_str());
+        facts.add("Chính sách ký", words::policy(system.policy.signature));
         let needs_seal = matches!(
             system.policy.signature,
             SignaturePolicy::Either | SignaturePolicy::Seal

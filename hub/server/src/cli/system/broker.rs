@@ -52,6 +52,21 @@ pub(super) async fn declare_inbox(config: &Config, system: &SystemId) -> Result<
     declared.map_err(|error| broker_trouble(&error))
 }
 
+/// Whether a password can be written there.
+///
+/// # Errors
+/// [`Trouble`] when the file exists.
+pub(super) fn must_be_new(path: &Path) -> Result<(), Trouble> {
+    if path.exists() { Err(exists(path)) } else { Ok(()) }
+}
+
+fn exists(path: &Path) -> Trouble {
+    Trouble::new(
+        format!("{} exists; a password file is never overwritten", path.display()),
+        "name another file, or move that one away",
+    )
+}
+
 /// A password on its way to an account. Its file is written first: a password that is set and known to
 /// no one would lock the system out.
 pub(super) struct NewPassword {
@@ -69,10 +84,7 @@ impl NewPassword {
         random.fill(&mut bytes);
         let password = URL_SAFE_NO_PAD.encode(bytes);
         write_key_file(path, &format!("{password}\n")).map_err(|error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => Trouble::new(
-                format!("{} exists; a password file is never overwritten", path.display()),
-                "name another file, or move that one away",
-            ),
+            std::io::ErrorKind::AlreadyExists => exists(path),
             _ => Trouble::writing(path, &error),
         })?;
         Ok(Self {

@@ -11,7 +11,7 @@ use truc_model::SystemId;
 use super::super::Context;
 use super::super::answer::{Answer, Trouble};
 use super::super::show::{NONE, Table, age, day, number};
-use super::super::words::Opened;
+use super::super::words::{self, Opened};
 use super::broker;
 
 /// Lists systems. Without the broker the column of accounts is empty and says why.
@@ -52,9 +52,9 @@ pub(super) async fn list(context: &Context, opened: &Opened) -> Result<Answer, T
         let scheduled = inbox.map_or(0, |inbox| inbox.scheduled + inbox.leased);
         let forwarded = inbox.map_or(0, |inbox| inbox.forwarded);
         let oldest = inbox.and_then(|inbox| inbox.oldest);
-        let mut kind = system.kind.as_str().to_owned();
+        let mut kind = words::kind(system.kind).to_owned();
         if system.status == SystemStatus::Disabled {
-            kind.push_str(" (tạm khóa)");
+            kind.push_str(", TẠM KHÓA");
         }
         table.row([
             system.id.to_string(),

@@ -27,6 +27,10 @@ pub(super) async fn rotate(
             id.clone(),
         )));
     }
+    // Asked before the certificate is bound, so that a failure leaves nothing half done.
+    if let Some(path) = &options.password_file {
+        broker::must_be_new(path)?;
+    }
     let mut lines = Vec::new();
     let mut json =
         json!({ "system": id, "directory": opened.directory.version(), "password_changed": false });

@@ -29,6 +29,10 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         .system(&system)
         .is_some_and(|s| s.status == SystemStatus::Disabled);
     e.system = Some(system);
+    let message_id = properties.message_id.clone().unwrap_or_default();
+    let parsed = message_id.parse::<MessageId>();
+    // Read before anything is refused: an answer needs the key it answers.
+    e.message_id = parsed.as_ref().ok().copied();
     if disabled {
         e.refuse(
             RefusalCode::SystemDisabled,
@@ -39,19 +43,15 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         return Next::Stop;
     }
 
-    let message_id = properties.message_id.clone().unwrap_or_default();
-    match message_id.parse::<MessageId>() {
-        Ok(id) => e.message_id = Some(id),
-        Err(error) => {
-            e.refuse(
-                RefusalCode::MessageIdMissing,
-                Place::header("message_id"),
-                error.to_string(),
-                message_id,
-            );
-            // Without a key a repeat could not be told from a new submission: nothing else matters.
-            return Next::Stop;
-        }
+    if let Err(error) = parsed {
+        e.refuse(
+            RefusalCode::MessageIdMissing,
+            Place::header("message_id"),
+            error.to_string(),
+            message_id,
+        );
+        // Without a key a repeat could not be told from a new submission: nothing else matters.
+        return Next::Stop;
     }
 
     let declared = properties.kind.clone().unwrap_or_default();
