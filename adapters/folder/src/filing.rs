@@ -98,7 +98,7 @@ impl Filing<'_> {
             Origin::Out => {
                 self.write(&Folder::Receipts.file(&format!("{name}.json")), json);
                 let text = match receipt {
-                    Receipt::Document(receipt) => texts::receipt(&entry.file, receipt),
+                    Receipt::Document(receipt) => texts::receipt(&entry.file, self.message_id, receipt),
                     Receipt::Status(receipt) => texts::status_receipt(&entry.file, receipt),
                 };
                 self.write(&Folder::Receipts.file(&format!("{name}.txt")), text.as_bytes());

@@ -28,8 +28,8 @@ Examples:
   TRUC_BROKER_PASSWORD=… truc-folder run --dir tray --system xa-tan-trao \\
       --broker amqp://mq.example.vn/truc --key key.pem --cert cert.pem
 
-The password is never taken from the command line: it comes from the file named by password_file, or from
-the environment, TRUC_BROKER_PASSWORD.";
+The password is never taken from the command line: it comes from the file named
+by password_file, or from the environment, TRUC_BROKER_PASSWORD.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

@@ -6,10 +6,19 @@ use truc_adapter_sdk::model::delivery::TransportStateName;
 use truc_adapter_sdk::model::wire::{DocumentReceipt, Notice, RefusalAnswer, StatusReceipt};
 use truc_adapter_sdk::model::{MessageId, Place};
 
-/// `receipts/<name>.txt`.
+/// `receipts/<name>.txt`, for what was sent under `sent_as`.
 #[must_use]
-pub fn receipt(file: &str, receipt: &DocumentReceipt) -> String {
-    let mut page = Page::new("TRỤC ĐÃ TIẾP NHẬN VĂN BẢN", "The hub has accepted the document");
+pub fn receipt(file: &str, sent_as: Option<MessageId>, receipt: &DocumentReceipt) -> String {
+    // The receipt of the first submission answers every later one with the same bytes.
+    let is_repeat = sent_as.is_some_and(|id| id != receipt.message_id);
+    let mut page = if is_repeat {
+        Page::new(
+            "VĂN BẢN NÀY ĐÃ ĐƯỢC TIẾP NHẬN TỪ TRƯỚC: ĐÂY LÀ BIÊN NHẬN LẦN ĐẦU, TRỤC KHÔNG GIAO LẦN NỮA",
+            "The hub had accepted this document before: this is its first receipt, nothing is delivered again",
+        )
+    } else {
+        Page::new("TRỤC ĐÃ TIẾP NHẬN VĂN BẢN", "The hub has accepted the document")
+    };
     page.line("Tệp · File", file);
     page.line("Mã văn bản · DocumentId", &receipt.document_id);
     page.line("Mã trên trục · Document", &receipt.document.to_string());
@@ -304,7 +313,13 @@ Các lỗi khác · Further findings
             ],
             warnings: vec![WarningLine::new(WarningCode::DateForm, Place::Message)],
         };
-        let text = receipt("a.edxml", &said);
+        let text = receipt("a.edxml", Some(id()), &said);
+        assert!(text.starts_with("TRỤC ĐÃ TIẾP NHẬN VĂN BẢN\n"), "{text}");
+        let again = receipt("a.edxml", Some(MessageId::new(Uuid::from_u128(9))), &said);
+        assert!(
+            again.starts_with("VĂN BẢN NÀY ĐÃ ĐƯỢC TIẾP NHẬN TỪ TRƯỚC"),
+            "{again}"
+        );
         for line in [
             "Mã văn bản · DocumentId : H60.1,2026/03/02,12/STC-VP",
             "  - H60.2.3: chờ gửi · scheduled",

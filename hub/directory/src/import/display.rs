@@ -35,11 +35,16 @@ impl fmt::Display for ImportReport {
             writeln!(f, "  {problem}")
         })?;
         list(f, "Thêm mới", &changes.added, SHOWN_MAX, |f, added| {
-            row(f, &format!("dòng {}", added.line), &added.subject, &added.name)
+            row(
+                f,
+                &format!("dòng {}", added.line),
+                &added.subject.to_string(),
+                &added.name,
+            )
         })?;
         list(f, "Thay đổi", &changes.changed, SHOWN_MAX, |f, changed| {
             let line = format!("dòng {}", changed.line);
-            row(f, &line, &changed.subject, &changed.name)?;
+            row(f, &line, &changed.subject.to_string(), &changed.name)?;
             for field in &changed.fields {
                 let (old, new) = (field.old.as_deref(), field.new.as_deref());
                 let (old, new) = (old.unwrap_or("(trống)"), new.unwrap_or("(trống)"));
@@ -49,7 +54,7 @@ impl fmt::Display for ImportReport {
         })?;
         let title = "Có trong danh mục, không có trong tệp (giữ nguyên, không xóa)";
         list(f, title, &changes.gone, SHOWN_MAX, |f, gone| {
-            row(f, "", &gone.subject, &gone.name)
+            row(f, "", &gone.subject.to_string(), &gone.name)
         })
     }
 }

@@ -133,7 +133,7 @@ impl Teller {
 
     fn lines(&self, text: &str) {
         for line in text.lines() {
-            self.say(&format!("    {line}"));
+            self.say(format!("    {line}").trim_end());
         }
     }
 

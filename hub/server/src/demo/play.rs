@@ -149,10 +149,13 @@ async fn commune_report(cast: &Cast<'_>, teller: &Teller, today: Date) -> Result
     ));
     for (system, agency) in [(cast.districts, DISTRICT), (cast.province, PROVINCE)] {
         let facts = folders::arrival(system, &document).await?;
+        let verdict = match word(&facts["signature"]).as_str() {
+            "valid" => "chữ ký hợp lệ".to_owned(),
+            other => format!("chữ ký: {other}"),
+        };
         teller.fact(&format!(
-            "{} đã nhận, chữ ký: {} (arrived, signature verdict)",
-            agency.1,
-            word(&facts["signature"])
+            "{} đã nhận, {verdict} (arrived, signature valid)",
+            agency.1
         ));
     }
     until("both 01 statuses", async || {

@@ -121,7 +121,7 @@ async fn systems_get_accounts_and_the_hub_serves() {
     let doctor = doctor.says(&[
         "RabbitMQ 3.",
         "quyền của trục",
-        "lệch 0 giây",
+        "đồng hồ của RabbitMQ",
         "ubnd-tinh chưa có tài khoản",
         "0 lỗi",
     ]);

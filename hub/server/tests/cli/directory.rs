@@ -168,7 +168,7 @@ fn systems_are_edited_without_a_broker() {
         .run(&["system", "disable", "so-y-te"])
         .ends(0)
         .says(&["không có gì thay đổi"]);
-    place.run(&["system", "list"]).ends(0).says(&["tạm khóa"]);
+    place.run(&["system", "list"]).ends(0).says(&["TẠM KHÓA"]);
     place.run(&["system", "enable", "so-y-te"]).ends(0);
     place
         .run(&["system", "enable", "none-such"])

@@ -37,7 +37,11 @@ pub(super) async fn look(context: &Context, config: &Config) -> Findings {
         Ok(theirs) => {
             // The header has whole seconds: half of one is the best guess.
             let difference = (context.clock.now().as_millisecond() - theirs.as_millisecond() - 500) / 1000;
-            let what = format!("lệch {difference} giây so với đồng hồ của RabbitMQ");
+            let what = match difference {
+                0 => "khớp với đồng hồ của RabbitMQ".to_owned(),
+                ahead @ 1.. => format!("nhanh hơn đồng hồ của RabbitMQ {ahead} giây"),
+                behind => format!("chậm hơn đồng hồ của RabbitMQ {} giây", behind.unsigned_abs()),
+            };
             let next = "đồng bộ giờ cả hai máy (chrony, systemd-timesyncd)";
             match difference.abs() {
                 0..=DIFFERENCE_WARN_S => findings.ok(what),
