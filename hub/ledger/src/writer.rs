@@ -5,8 +5,10 @@
 //! can never succeed does not take the others with it.
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use truc_model::{Clock, Random};
@@ -75,7 +77,7 @@ impl Writer {
     }
 
     async fn batch(&self, commands: Vec<Command>) -> Vec<Result<Reply, LedgerError>> {
-        let error = match self.transaction(&commands).await {
+        let error = match self.whole(&commands).await {
             Ok(replies) => return replies,
             Err(error) => error,
         };
@@ -91,7 +93,7 @@ impl Writer {
         }
         let mut replies = Vec::with_capacity(commands.len());
         for command in commands {
-            let alone = self.transaction(std::slice::from_ref(&command)).await;
+            let alone = self.whole(std::slice::from_ref(&command)).await;
             replies.push(match alone {
                 Ok(mut replies) => replies
                     .pop()
@@ -100,6 +102,18 @@ impl Writer {
             });
         }
         replies
+    }
+
+    /// A transaction in which a panic, a defect of this program, is a failure like another: nothing of it is
+    /// kept, and the writer must live for the others.
+    async fn whole(&self, commands: &[Command]) -> Result<Vec<Result<Reply, LedgerError>>, StoreError> {
+        let mut work = Box::pin(self.transaction(commands));
+        std::future::poll_fn(move |cx| {
+            // What a panic leaves half done lives in the transaction alone, which is dropped with it.
+            catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)))
+                .unwrap_or_else(|_| Poll::Ready(Err(StoreError::Backend("a defect of this program".into()))))
+        })
+        .await
     }
 
     async fn transaction(&self, commands: &[Command]) -> Result<Vec<Result<Reply, LedgerError>>, StoreError> {

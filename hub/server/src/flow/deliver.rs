@@ -40,8 +40,17 @@ pub struct Deliverer {
     pub hub_code: AgencyCode,
 }
 
+/// Most bytes of bodies claimed and not yet confirmed: memory stays flat however slow the broker is and
+/// however large the documents are. A single larger one still passes, alone.
+pub const IN_FLIGHT_BYTES_MAX: u64 = 64 << 20;
+
 /// One publish and what came of it.
-type Published = (DeliveryUid, u32, Result<(), PublishError>);
+struct Published {
+    delivery: DeliveryUid,
+    attempt: u32,
+    size: u64,
+    result: Result<(), PublishError>,
+}
 
 impl Deliverer {
     /// Delivers until `stop` says so, then waits for the publishes in flight.
@@ -56,10 +65,14 @@ impl Deliverer {
 
         let mut wake = self.ledger.wake();
         let mut in_flight = FuturesUnordered::new();
+        let mut in_flight_bytes = 0u64;
         let mut settled: Vec<Published> = Vec::new();
         loop {
-            if in_flight.len() < self.settings.claim_max && can_publish(&broker_state) {
-                for claim in self.claim(self.settings.claim_max - in_flight.len()).await? {
+            let room = self.settings.claim_max.saturating_sub(in_flight.len());
+            let bytes_room = IN_FLIGHT_BYTES_MAX.saturating_sub(in_flight_bytes);
+            if room > 0 && bytes_room > 0 && can_publish(&broker_state) {
+                for claim in self.claim(room, bytes_room).await? {
+                    in_flight_bytes = in_flight_bytes.saturating_add(claim.body.len() as u64);
                     in_flight.push(publish(Arc::clone(&publisher), self.message(&claim), claim));
                 }
             }
@@ -75,6 +88,8 @@ impl Deliverer {
                         }
                     }
                     crash::reach("confirmed");
+                    let done: u64 = settled.iter().map(|published| published.size).sum();
+                    in_flight_bytes = in_flight_bytes.saturating_sub(done);
                     self.commit(std::mem::take(&mut settled)).await?;
                 }
                 () = stopped(&mut stop) => break,
@@ -90,11 +105,12 @@ impl Deliverer {
         Ok(())
     }
 
-    async fn claim(&self, limit: usize) -> Result<Vec<Claimed>, DeliverError> {
+    async fn claim(&self, limit: usize, bytes_max: u64) -> Result<Vec<Claimed>, DeliverError> {
         let request = ClaimRequest {
             lease: Duration::from_secs(self.settings.lease_s),
             max: limit,
             answers_max: limit,
+            bytes_max,
             window: self.settings.window,
             urgent_extra: self.settings.urgent_extra,
             ..ClaimRequest::usual(self.owner.clone())
@@ -105,7 +121,13 @@ impl Deliverer {
     async fn commit(&self, published: Vec<Published>) -> Result<(), DeliverError> {
         let at = self.clock.now();
         let mut forwarded = Vec::new();
-        for (delivery, attempt, result) in published {
+        for Published {
+            delivery,
+            attempt,
+            result,
+            ..
+        } in published
+        {
             match result {
                 Ok(()) => forwarded.push(Forwarded {
                     delivery,
@@ -218,7 +240,12 @@ async fn publish(publisher: Arc<dyn Publisher>, message: OutMessage, claim: Clai
         confirming.await.map(|_confirmed| ())
     }
     .await;
-    (claim.delivery, claim.attempt, result)
+    Published {
+        delivery: claim.delivery,
+        attempt: claim.attempt,
+        size: claim.body.len() as u64,
+        result,
+    }
 }
 
 fn failure(error: &PublishError) -> PublishFailure {

@@ -11,10 +11,10 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use truc_ledger::{Ledger, Note};
 use truc_model::wire::Intake;
-use truc_model::{Clock, Sha256, SystemId, crash};
-use truc_transport::{Broker, BrokerError, Delivery, Settlement};
+use truc_model::{Clock, MessageId, Sha256, SystemId, crash};
+use truc_transport::{Broker, BrokerError, Consumer, Delivery, Settlement};
 
-use super::record::{self, Outcome, Recorded};
+use super::record::{self, Outcome, RETRY_MAX, RETRY_MIN, Recorded, Unrecorded};
 use super::route::{Routed, route};
 use super::rules::Rules;
 use super::verify::{Refused, examine};
@@ -41,25 +41,32 @@ impl Intakes {
     /// Takes messages of one queue until `stop` says so, then waits for those in hand.
     ///
     /// # Errors
-    /// [`BrokerError`] when the queue cannot be consumed at all.
+    /// [`BrokerError`] when this hub may not consume the queue. A broker that is away, or a queue that is
+    /// not declared yet, is waited for.
     pub async fn run(
         self,
         intake: Intake,
         prefetch: u16,
         mut stop: watch::Receiver<bool>,
     ) -> Result<(), BrokerError> {
-        let mut consumer = self
-            .broker
-            .consume(intake.queue(), prefetch, &format!("truc-{}", intake.as_str()))
-            .await?;
-        // The broker never hands out more than `prefetch` unsettled messages, so this set is bounded.
+        let begun = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return Ok(()),
+            begun = self.consume(intake, prefetch) => begun?,
+        };
+        let Some(mut consumer) = begun else {
+            return Ok(());
+        };
         let mut in_hand = JoinSet::new();
+        // The broker never hands out more than `prefetch` unsettled messages on one connection; after a
+        // reconnect it hands the same ones out again, while those of the lost connection are still in hand.
+        let in_hand_max = usize::from(prefetch.max(1));
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => break,
                 Some(_) = in_hand.join_next(), if !in_hand.is_empty() => {}
-                delivery = consumer.next() => match delivery {
+                delivery = consumer.next(), if in_hand.len() < in_hand_max => match delivery {
                     Some(delivery) => {
                         let this = self.clone();
                         in_hand.spawn(async move { this.handle(intake, delivery).await });
@@ -68,8 +75,30 @@ impl Intakes {
                 },
             }
         }
+        // What is not in hand goes back to the queue as soon as the rest is settled.
+        drop(consumer);
         while in_hand.join_next().await.is_some() {}
         Ok(())
+    }
+
+    /// `None` when the broker was closed by this program.
+    async fn consume(&self, intake: Intake, prefetch: u16) -> Result<Option<Box<dyn Consumer>>, BrokerError> {
+        let tag = format!("truc-{}", intake.as_str());
+        let mut wait = RETRY_MIN;
+        loop {
+            match self.broker.consume(intake.queue(), prefetch, &tag).await {
+                Ok(consumer) => return Ok(Some(consumer)),
+                Err(BrokerError::Closed) => return Ok(None),
+                Err(
+                    BrokerError::Disconnected(_)
+                    | BrokerError::TimedOut { .. }
+                    | BrokerError::NotFound { .. },
+                ) => {}
+                Err(error) => return Err(error),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(RETRY_MAX);
+        }
     }
 
     async fn handle(&self, intake: Intake, delivery: Delivery) {
@@ -100,53 +129,92 @@ impl Intakes {
         })
         .await;
         crash::reach("verified");
-        let recorded = match checked {
-            Ok(Checked::Routed(routed)) => record::record(&self.ledger, *routed).await,
-            Ok(Checked::Refused(refused)) => {
-                let attributable = refused.system.is_some();
-                let recorded = record::record_refusal(&self.ledger, *refused).await;
-                if !attributable {
-                    return match recorded {
-                        Ok(recorded) => bury(settlement, &recorded).await,
-                        Err(_) => false,
-                    };
-                }
-                recorded
-            }
-            Ok(Checked::Defect(received)) => return self.defect(*received, settlement).await,
+        let (checked, evidence) = match checked {
+            Ok(checked) => checked,
             // The runtime is going down: the broker keeps the message.
             Err(_) => return false,
         };
-        match recorded {
-            Ok(recorded) => settle(settlement, &recorded).await,
-            // The hub is stopping: the broker keeps the message.
-            Err(_) => false,
+        loop {
+            let recorded = match &checked {
+                Checked::Routed(routed) => record::record(&self.ledger, routed).await,
+                Checked::Refused(refused) => record::record_refusal(&self.ledger, refused).await,
+                Checked::Defect => {
+                    emit(Event::CheckFailed {
+                        intake: evidence.intake,
+                    });
+                    let note = evidence.note("check-failed");
+                    return match record::until_committed(|| self.ledger.note(note.clone())).await {
+                        Ok(_) => settlement.dead_letter().await.is_ok(),
+                        Err(_) => false,
+                    };
+                }
+            };
+            return match (recorded, &checked) {
+                (Ok(recorded), Checked::Refused(refused)) if refused.system.is_none() => {
+                    bury(settlement, &recorded).await
+                }
+                (Ok(recorded), _) => settle(settlement, &recorded).await,
+                // The hub is stopping: the broker keeps the message.
+                (Err(Unrecorded::Closed), _) => false,
+                (Err(Unrecorded::OwnFault(_)), _) => {
+                    if !self.gives_up(&evidence).await {
+                        continue;
+                    }
+                    settlement.dead_letter().await.is_ok()
+                }
+            };
         }
+    }
+
+    /// Whether a message that the ledger does not take is to go to the dead letters, so that it blocks nobody
+    /// and is not lost: only when the ledger takes the note about it. A ledger that takes nothing at all is
+    /// not the message's fault, and the message goes on waiting.
+    pub(super) async fn gives_up(&self, evidence: &Evidence) -> bool {
+        const REASON: &str = "record-failed";
+        let noted = self.ledger.note(evidence.note(REASON)).await.is_ok();
+        if noted {
+            emit(Event::GivenUp {
+                intake: evidence.intake,
+                reason: REASON,
+            });
+        }
+        noted
     }
 }
 
-impl Intakes {
-    /// A check failed by a defect of this program. The message goes to the dead letters, so that it blocks
-    /// nobody and is not lost; taken again it would only meet the same defect.
-    async fn defect(&self, received: Received, settlement: Settlement) -> bool {
-        emit(Event::CheckFailed {
-            intake: received.intake,
-        });
+/// What the ledger is told of a message that goes to the dead letters by a defect.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    intake: Intake,
+    system: Option<SystemId>,
+    message_id: Option<MessageId>,
+    sha256: Sha256,
+    size: u64,
+}
+
+impl Evidence {
+    pub(super) fn of(received: &Received, sha256: Sha256) -> Self {
         let properties = &received.message.properties;
-        let note = Note::DeadLettered {
-            queue: received.intake.queue().to_owned(),
-            reason: "check-failed".to_owned(),
+        Self {
+            intake: received.intake,
             system: properties
                 .user_id
                 .as_deref()
                 .and_then(|id| SystemId::new(id).ok()),
             message_id: properties.message_id.as_deref().and_then(|id| id.parse().ok()),
-            sha256: Sha256::of(&received.message.body),
+            sha256,
             size: received.message.body.len() as u64,
-        };
-        match record::until_committed(|| self.ledger.note(note.clone())).await {
-            Ok(_) => settlement.dead_letter().await.is_ok(),
-            Err(_) => false,
+        }
+    }
+
+    fn note(&self, reason: &str) -> Note {
+        Note::DeadLettered {
+            queue: self.intake.queue().to_owned(),
+            reason: reason.to_owned(),
+            system: self.system.clone(),
+            message_id: self.message_id,
+            sha256: self.sha256,
+            size: self.size,
         }
     }
 }
@@ -155,18 +223,22 @@ impl Intakes {
 enum Checked {
     Routed(Box<Routed>),
     Refused(Box<Refused>),
-    Defect(Box<Received>),
+    /// They panicked.
+    Defect,
 }
 
-fn check(received: Received, rules: &Rules) -> Checked {
-    // A panic is caught so that the bytes that caused it are kept: they are the evidence.
-    match catch_unwind(AssertUnwindSafe(|| examine(&received, rules))) {
-        Ok(examined) => match examined.conclude(received, rules) {
-            Ok(verified) => Checked::Routed(Box::new(route(verified, rules))),
-            Err(refused) => Checked::Refused(refused),
-        },
-        Err(_) => Checked::Defect(Box::new(received)),
-    }
+fn check(received: Received, rules: &Rules) -> (Checked, Evidence) {
+    // A panic is caught, or the message would hold its place of the prefetch for ever and nobody be told.
+    let Ok(examined) = catch_unwind(AssertUnwindSafe(|| examine(&received, rules))) else {
+        let sha256 = Sha256::of(&received.message.body);
+        return (Checked::Defect, Evidence::of(&received, sha256));
+    };
+    let evidence = Evidence::of(&received, examined.sha256());
+    let checked = catch_unwind(AssertUnwindSafe(|| match examined.conclude(received, rules) {
+        Ok(verified) => Checked::Routed(Box::new(route(verified, rules))),
+        Err(refused) => Checked::Refused(refused),
+    }));
+    (checked.unwrap_or(Checked::Defect), evidence)
 }
 
 /// Settles a message, with the proof of the commit in hand.
@@ -184,7 +256,8 @@ pub(super) async fn settle(settlement: Settlement, recorded: &Recorded) -> bool 
     }
 }
 
-async fn bury(settlement: Settlement, recorded: &Recorded) -> bool {
+/// The same for a message whose sender cannot be answered: it is kept for the operator.
+pub(super) async fn bury(settlement: Settlement, recorded: &Recorded) -> bool {
     if let Outcome::Refused(answer) = recorded.outcome() {
         emit(Event::DeadLetter { code: answer.code });
     }

@@ -8,8 +8,8 @@ use truc_model::{MessageId, Refusal, RefusalCode, Sha256, SystemId, refusal::Pla
 use truc_transport::Settlement;
 
 use super::Received;
-use super::ingest::{Intakes, settle};
-use super::record::{record_refusal, until_committed};
+use super::ingest::{Evidence, Intakes, bury, settle};
+use super::record::{Unrecorded, record_refusal, until_committed_or_given_up};
 use super::verify::Refused;
 use crate::telemetry::{Event, emit};
 
@@ -25,6 +25,8 @@ pub async fn taken(intakes: &Intakes, received: Received, settlement: Settlement
         .message_id
         .as_deref()
         .and_then(|id| id.parse::<MessageId>().ok());
+
+    let evidence = Evidence::of(&received, Sha256::of(&received.message.body));
 
     let (system, report) = match (system, read(&received.message.body)) {
         (Some(system), Ok(report)) => (system, report),
@@ -49,10 +51,17 @@ pub async fn taken(intakes: &Intakes, received: Received, settlement: Settlement
                 sender: None,
                 findings: vec![finding],
             };
-            return match record_refusal(&intakes.ledger, refused).await {
-                Ok(recorded) if attributable => settle(settlement, &recorded).await,
-                Ok(_) => settlement.dead_letter().await.is_ok(),
-                Err(_) => false,
+            return loop {
+                match record_refusal(&intakes.ledger, &refused).await {
+                    Ok(recorded) if attributable => break settle(settlement, &recorded).await,
+                    Ok(recorded) => break bury(settlement, &recorded).await,
+                    Err(Unrecorded::Closed) => break false,
+                    Err(Unrecorded::OwnFault(_)) => {
+                        if intakes.gives_up(&evidence).await {
+                            break settlement.dead_letter().await.is_ok();
+                        }
+                    }
+                }
             };
         }
     };
@@ -62,9 +71,16 @@ pub async fn taken(intakes: &Intakes, received: Received, settlement: Settlement
         message_id,
         taken: report,
     };
-    let outcome: TakenOutcome = match until_committed(|| intakes.ledger.taken(report.clone())).await {
-        Ok(outcome) => outcome,
-        Err(_) => return false,
+    let outcome: TakenOutcome = loop {
+        match until_committed_or_given_up(|| intakes.ledger.taken(report.clone())).await {
+            Ok(outcome) => break outcome,
+            Err(Unrecorded::Closed) => return false,
+            Err(Unrecorded::OwnFault(_)) => {
+                if intakes.gives_up(&evidence).await {
+                    return settlement.dead_letter().await.is_ok();
+                }
+            }
+        }
     };
     emit(Event::Taken {
         system: &report.system,

@@ -159,6 +159,12 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
 }
 
 impl Examined {
+    /// Digest of the body.
+    #[must_use]
+    pub const fn sha256(&self) -> Sha256 {
+        self.sha256
+    }
+
     /// Takes the message over, with its verdict.
     ///
     /// # Errors

@@ -68,6 +68,13 @@ pub enum Event<'a> {
         /// Of a message of which queue.
         intake: Intake,
     },
+    /// A message that this program cannot deal with, by a defect of its own, went to the dead letters.
+    GivenUp {
+        /// From which queue.
+        intake: Intake,
+        /// What failed, one word.
+        reason: &'a str,
+    },
     /// A settlement did not reach the broker; the message will come again.
     NotSettled {
         /// Why.
@@ -166,9 +173,13 @@ pub fn emit(event: Event<'_>) {
         }
         Event::DeadLetter { code } => tracing::error!(%code, "message put to the dead letters"),
         Event::CheckFailed { intake } => {
+            tracing::error!(queue = intake.queue(), "a check failed by a defect");
+        }
+        Event::GivenUp { intake, reason } => {
             tracing::error!(
                 queue = intake.queue(),
-                "a check failed by a defect, message put to the dead letters"
+                reason,
+                "message given up by a defect and put to the dead letters"
             );
         }
         Event::NotSettled { error } => {
@@ -178,7 +189,12 @@ pub fn emit(event: Event<'_>) {
             BrokerState::Up => tracing::info!("broker up"),
             BrokerState::Connecting => tracing::info!("connecting to the broker"),
             BrokerState::Closed => tracing::info!("broker connection closed"),
-            other => tracing::warn!(state = ?other, "broker not available"),
+            BrokerState::Down { attempt, error, .. } => {
+                tracing::warn!(attempt, error, "broker down, connecting again");
+            }
+            BrokerState::Blocked { reason } => {
+                tracing::warn!(reason, "broker takes no publishes, deliveries wait");
+            }
         },
         Event::Directory { version } => tracing::info!(version, "directory in force"),
         Event::RulesKept { reason } => {
