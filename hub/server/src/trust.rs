@@ -299,7 +299,10 @@ impl Files {
 }
 
 /// Reads a file of at most [`TRUST_FILE_MAX`] bytes; pipes and devices, which could never end, are not read.
-fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
+///
+/// # Errors
+/// [`FilesError::Read`].
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, FilesError> {
     let open = || {
         if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));

@@ -3,18 +3,19 @@
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
 use truc_directory::SignaturePolicy;
 use truc_envelope::seal::{BoundCertificate, Trust};
-use x509_parser::pem::parse_x509_pem;
+use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
-use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::super::Context;
 use super::super::show::{length, moment};
 use super::{Area, Findings, Parts};
-use crate::app;
-use crate::config::Config;
+use crate::config::{Config, MissingCrl, StaleCrl};
 use crate::telemetry::chain;
+use crate::trust::{self, Freshness, List};
 
 /// Days before the end of a certificate from which on it is warned of.
 const EXPIRES_WARN_DAYS: i64 = 30;
@@ -30,26 +31,28 @@ pub(super) fn look(context: &Context, config: &Config, parts: Option<&Parts<'_>>
         );
     }
     for path in &config.seal.anchors {
-        anchor(path, now, &mut findings);
+        anchors(path, now, &mut findings);
     }
     if config.seal.crls.is_empty() {
-        findings.warn(
-            "không có danh sách thu hồi (CRL): chứng thư bị thu hồi vẫn được chấp nhận",
-            "khai tệp CRL vào seal.crls và làm mới chúng định kỳ",
-        );
+        no_lists(config.seal.missing_crl, &mut findings);
     }
-    for path in &config.seal.crls {
-        crl(path, now, &mut findings);
-    }
-    let trust = match app::trust(config) {
-        Ok(trust) => Some(trust),
+    let loaded = match trust::load(&config.seal) {
+        Ok(loaded) => Some(loaded),
         Err(error) => {
             findings.fault(chain(&error), "sửa seal.anchors và seal.crls trong cấu hình");
             None
         }
     };
+    for list in loaded.iter().flat_map(|loaded| &loaded.lists) {
+        revocation_list(list, now, config.seal.stale_crl, &mut findings);
+    }
     match parts {
-        Some(parts) => systems(parts, trust.as_ref(), now, &mut findings),
+        Some(parts) => systems(
+            parts,
+            loaded.as_ref().map(|loaded| &loaded.trust),
+            now,
+            &mut findings,
+        ),
         None => findings.unknown(
             "không xem được chứng thư của các hệ thống vì sổ cái không mở được",
             "sửa lỗi sổ cái ở trên",
@@ -58,65 +61,65 @@ pub(super) fn look(context: &Context, config: &Config, parts: Option<&Parts<'_>>
     findings
 }
 
-fn anchor(path: &Path, now: Timestamp, findings: &mut Findings) {
-    let shown = path.display();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        // What `app::trust` says of the same file is enough.
-        Err(_) => return,
-    };
-    match BoundCertificate::from_pem(&text) {
-        Ok(certificate) => {
-            let what = format!(
-                "chứng thư gốc {shown}, hết hạn {}",
-                moment(certificate.not_after())
-            );
-            expiry(
-                what,
-                certificate.not_after(),
-                now,
-                "lấy chứng thư gốc mới của tổ chức chứng thực",
-                findings,
-            );
-        }
-        Err(error) => findings.fault(
-            format!("chứng thư gốc {shown}: {}", chain(&error)),
-            "thay bằng tệp PEM đúng",
+fn anchors(path: &Path, now: Timestamp, findings: &mut Findings) {
+    // What `trust::load` says of a file that does not read is enough.
+    let Ok(bytes) = trust::read(path) else { return };
+    for (index, der) in CertificateDer::pem_slice_iter(&bytes).enumerate() {
+        let Ok(der) = der else { return };
+        let Ok((_, certificate)) = X509Certificate::from_der(&der) else {
+            return;
+        };
+        let end = certificate.validity().not_after.timestamp();
+        let end = Timestamp::from_second(end).unwrap_or(Timestamp::MAX);
+        expiry(
+            format!(
+                "chứng thư gốc {} (số {}), hết hạn {}",
+                path.display(),
+                index + 1,
+                moment(end)
+            ),
+            end,
+            now,
+            "lấy chứng thư gốc mới của tổ chức chứng thực",
+            findings,
+        );
+    }
+}
+
+fn no_lists(policy: MissingCrl, findings: &mut Findings) {
+    let next = "khai tệp CRL vào seal.crls và làm mới chúng định kỳ";
+    match policy {
+        MissingCrl::Accept => findings.warn(
+            "không có danh sách thu hồi (CRL): chứng thư bị thu hồi vẫn được chấp nhận",
+            next,
+        ),
+        MissingCrl::Refuse => findings.fault(
+            "không có danh sách thu hồi (CRL): mọi dấu niêm bị từ chối (seal.missing_crl)",
+            next,
         ),
     }
 }
 
-fn crl(path: &Path, now: Timestamp, findings: &mut Findings) {
-    let shown = path.display();
-    let Ok(bytes) = std::fs::read(path) else { return };
-    let der = match parse_x509_pem(&bytes) {
-        Ok((_, pem)) => pem.contents,
-        Err(_) => bytes,
-    };
-    let Ok((_, list)) = CertificateRevocationList::from_der(&der) else {
-        findings.fault(
-            format!("danh sách thu hồi {shown} không đọc được"),
-            "tải lại từ tổ chức chứng thực",
-        );
-        return;
-    };
-    let time = |seconds: i64| Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX);
-    let issued = moment(time(list.last_update().timestamp()));
-    match list.next_update() {
-        Some(next) if time(next.timestamp()) < now => findings.warn(
-            format!(
-                "danh sách thu hồi {shown} đã cũ: lẽ ra được thay trước {}",
-                moment(time(next.timestamp()))
-            ),
-            "tải danh sách mới; đặt lịch tải tự động",
+fn revocation_list(list: &List, now: Timestamp, policy: StaleCrl, findings: &mut Findings) {
+    let what = format!("danh sách thu hồi {} (số {})", list.path.display(), list.number);
+    let end = moment(list.next_update);
+    let next = "tải danh sách mới; đặt lịch tải tự động";
+    match (list.freshness(now), policy) {
+        (Freshness::Fresh, _) => findings.ok(format!(
+            "{what} phát hành {}, kỳ sau {end}",
+            moment(list.this_update)
+        )),
+        (Freshness::Due, _) => findings.warn(format!("{what} sắp cũ: phải được thay trước {end}"), next),
+        (Freshness::Stale, StaleCrl::Use) => findings.warn(
+            format!("{what} đã cũ, vẫn được dùng: lẽ ra được thay trước {end}"),
+            next,
         ),
-        Some(next) => findings.ok(format!(
-            "danh sách thu hồi {shown} phát hành {issued}, kỳ sau {}",
-            moment(time(next.timestamp()))
-        )),
-        None => findings.ok(format!(
-            "danh sách thu hồi {shown} phát hành {issued}, không ghi kỳ sau"
-        )),
+        (Freshness::Stale, StaleCrl::Refuse) => findings.fault(
+            format!(
+                "{what} đã cũ: lẽ ra được thay trước {end}; chứng thư do nơi này cấp bị từ chối (seal.stale_crl)"
+            ),
+            next,
+        ),
     }
 }
 

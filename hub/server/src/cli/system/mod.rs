@@ -6,6 +6,7 @@
 
 mod add;
 mod broker;
+mod certificates;
 mod list;
 mod rotate;
 
@@ -43,6 +44,11 @@ pub enum Command {
         after_help = "Examples:\n  truc system list\n  truc system list --json | jq '.systems[] | select(.account == false).system'"
     )]
     List,
+    /// Table of certificates: whose, bound and valid from when until when, what ends soon
+    #[command(
+        after_help = "Examples:\n  truc system certificates\n  truc system certificates --days 60\n  truc system certificates --json | jq '.certificates[] | select(.finding).system'\n\nThe first to end stands first; those no longer bound stand last.\nExit 1 when a bound one ends within --days, has ended, is revoked or not trusted: for a timer."
+    )]
+    Certificates(CertificatesOptions),
     /// Switch a system off: its submissions are refused, its inbox stays
     #[command(
         after_help = "Examples:\n  truc system disable so-tnmt\n\nThe refusal it gets is system-disabled. Switch it on again with `truc system enable`."
@@ -114,6 +120,17 @@ pub struct RotateOptions {
     pub disconnect: bool,
 }
 
+/// Options of `truc system certificates`.
+#[derive(Debug, Clone, Args)]
+pub struct CertificatesOptions {
+    /// Days before its end from which on a certificate is a finding
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u16).range(0..=DAYS_MAX))]
+    pub days: u16,
+}
+
+/// Most days looked ahead: ten years.
+const DAYS_MAX: i64 = 3650;
+
 /// Does what the command says.
 ///
 /// # Errors
@@ -124,6 +141,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Add(options) => add::add(context, &opened, &options).await,
         Command::Rotate(options) => rotate::rotate(context, &opened, &options).await,
         Command::List => list::list(context, &opened).await,
+        Command::Certificates(options) => certificates::list(context, &opened, &options),
         Command::Disable(one) => switch(&opened, &one.id, SystemStatus::Disabled).await,
         Command::Enable(one) => switch(&opened, &one.id, SystemStatus::Active).await,
     }
