@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
 use crate::flow::rules::Rules;
+use crate::queues::Queues;
 use crate::telemetry::{Event, emit};
 use crate::trust::{self, Change, FilesError};
 
@@ -178,12 +179,19 @@ fn with_password(url: &str, password: &str) -> String {
 /// The broker objects of a hub that serves `systems`.
 #[must_use]
 pub fn topology(config: &Config, systems: Vec<SystemId>) -> Topology {
-    let queue_type = match config.broker.queue_type {
+    Topology::hub(queue_type(config), systems)
+}
+
+const fn queue_type(config: &Config) -> truc_transport::QueueType {
+    match config.broker.queue_type {
         config::QueueType::Classic => truc_transport::QueueType::Classic,
         config::QueueType::Quorum => truc_transport::QueueType::Quorum,
-    };
-    Topology::hub(queue_type, systems)
+    }
 }
+
+/// How long a stopping hub finishes what it has in hand: longer than a publish may take, shorter than a
+/// service manager waits before it kills. What is then left is safe all the same: it comes again.
+pub const STOP_PATIENCE: Duration = Duration::from_secs(50);
 
 /// A hub ready to run.
 pub struct App {
@@ -194,7 +202,8 @@ pub struct App {
 }
 
 impl App {
-    /// Connects to the broker and opens the ledger, as the configuration says.
+    /// Opens the ledger and begins to connect to the broker, as the configuration says. A broker that is not
+    /// there yet is no error: [`App::run`] waits for it.
     ///
     /// # Errors
     /// [`AppError`], naming what is missing.
@@ -204,7 +213,7 @@ impl App {
         random: Arc<dyn Random>,
     ) -> Result<Self, AppError> {
         let ledger = open_ledger(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
-        let broker = AmqpBroker::connect(broker_config(&config, "hub")?).await?;
+        let broker = AmqpBroker::start(broker_config(&config, "hub")?);
         Ok(Self::new(config, broker, ledger, clock))
     }
 
@@ -224,7 +233,7 @@ impl App {
     ///
     /// # Errors
     /// [`AppError`] when a part cannot go on.
-    pub async fn run(self, stop: watch::Receiver<bool>) -> Result<(), AppError> {
+    pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
         let Self {
             config,
             broker,
@@ -233,7 +242,15 @@ impl App {
         } = self;
         let directory = Arc::new(directory(&ledger).await?);
         let systems: Vec<SystemId> = directory.systems().map(|system| system.id.clone()).collect();
-        broker.declare(&topology(&config, systems.clone())).await?;
+        let queues = Arc::new(Queues::new(Arc::clone(&broker), queue_type(&config)));
+        let declared = tokio::select! {
+            declared = queues.declare_first(&systems) => declared,
+            () = stopped(&mut stop) => {
+                broker.close().await;
+                return Ok(());
+            }
+        };
+        declared?;
         let hub = HubId::new(&config.hub.name);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         ledger
@@ -279,12 +296,19 @@ impl App {
             settings: config.delivery.clone(),
             owner: hub.clone(),
             hub_code: config.hub.code.clone(),
+            queues: Arc::clone(&queues),
         };
         let deliver_stop = stop.clone();
         parts.spawn(async move { Ok(deliverer.run(deliver_stop).await?) });
+        let (kept, kept_rules, kept_stop) = (Arc::clone(&queues), intakes.rules.clone(), stop.clone());
+        parts.spawn(async move {
+            kept.keep(kept_rules, kept_stop).await;
+            Ok(())
+        });
         let keeper = Keeper {
             config: config.clone(),
             broker: Arc::clone(&broker),
+            queues,
             ledger: ledger.clone(),
             clock: Arc::clone(&clock),
             rules: rules_in,
@@ -293,7 +317,20 @@ impl App {
 
         // A part that ends before it is told to ends the hub: half a hub would look healthy.
         let mut result = Ok(());
-        while let Some(ended) = parts.join_next().await {
+        let mut told = stop.clone();
+        let mut patience = std::pin::pin!(async move {
+            stopped(&mut told).await;
+            tokio::time::sleep(STOP_PATIENCE).await;
+        });
+        loop {
+            let ended = tokio::select! {
+                ended = parts.join_next() => ended,
+                () = &mut patience => {
+                    emit(Event::StopCutShort { parts: parts.len() });
+                    break;
+                }
+            };
+            let Some(ended) = ended else { break };
             match ended {
                 Ok(Ok(())) if *stop.borrow() => {}
                 Ok(Ok(())) => {
@@ -314,8 +351,11 @@ impl App {
             hub: &config.hub.name,
         });
         parts.shutdown().await;
-        if result.is_ok() {
-            ledger.note(Note::HubStopped { hub }).await?;
+        if result.is_ok()
+            && let Err(error) = ledger.note(Note::HubStopped { hub }).await
+        {
+            // The hub stops in good order all the same.
+            emit(Event::LedgerUnavailable { error: &error });
         }
         broker.close().await;
         result
@@ -332,6 +372,7 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
 struct Keeper {
     config: Config,
     broker: Arc<dyn Broker>,
+    queues: Arc<Queues>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     rules: watch::Sender<Arc<Rules>>,
@@ -340,13 +381,16 @@ struct Keeper {
 impl Keeper {
     async fn run(self, mut files: trust::Watch, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
         let mut broker_state = self.broker.state();
-        let refresh = Duration::from_millis(self.config.directory.refresh_ms);
+        // Its own beat: a broker that comes and goes must not put the looks off again and again.
+        let mut refresh =
+            tokio::time::interval(Duration::from_millis(self.config.directory.refresh_ms.max(1)));
+        refresh.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => return Ok(()),
                 Ok(()) = broker_state.changed() => emit(Event::Broker { state: &broker_state.borrow_and_update() }),
-                () = tokio::time::sleep(refresh) => {
+                _ = refresh.tick() => {
                     // First, and by itself: a ledger that is away must not keep a revocation waiting.
                     files = self.renew_trust(files).await?;
                     if let Err(error) = self.renew().await {
@@ -402,8 +446,10 @@ impl Keeper {
         if version == old.directory.version() && today == old.today {
             return Ok(());
         }
-        let systems = directory.systems().map(|system| system.id.clone()).collect();
-        self.broker.declare(&topology(&self.config, systems)).await?;
+        let systems: Vec<SystemId> = directory.systems().map(|system| system.id.clone()).collect();
+        // Before the first document for a new inbox; but a broker that refuses a queue must not keep a
+        // switched-off system or an ended certificate in force.
+        self.queues.declare_and_tell(&systems).await;
         self.put_in_force(directory, Arc::clone(&old.trust), today);
         emit(Event::Directory { version });
         Ok(())

@@ -10,5 +10,6 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod flow;
+pub mod queues;
 pub mod telemetry;
 pub mod trust;

@@ -22,6 +22,7 @@ use truc_transport::{Broker, BrokerState, HeaderValue, OutMessage, Properties, P
 use super::record::until_committed;
 use crate::app::stopped;
 use crate::config::Delivery as Settings;
+use crate::queues::Queues;
 use crate::telemetry::{Event, emit};
 
 /// What delivering needs.
@@ -38,6 +39,8 @@ pub struct Deliverer {
     pub owner: HubId,
     /// This hub's code, for the trace header.
     pub hub_code: AgencyCode,
+    /// Told when an inbox is not there.
+    pub queues: Arc<Queues>,
 }
 
 /// Most bytes of bodies claimed and not yet confirmed: memory stays flat however slow the broker is and
@@ -140,6 +143,9 @@ impl Deliverer {
                         attempt,
                         error: &error,
                     });
+                    if matches!(error, PublishError::Unroutable { .. }) {
+                        self.queues.found_missing();
+                    }
                     let failed = PublishFailed {
                         delivery,
                         at,

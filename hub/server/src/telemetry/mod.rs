@@ -9,7 +9,7 @@ use std::io::IsTerminal as _;
 use truc_ledger::{LedgerError, TakenOutcome};
 use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, RefusalCode, SystemId};
-use truc_transport::{BrokerState, PublishError, SettleError};
+use truc_transport::{BrokerError, BrokerState, PublishError, SettleError};
 
 use crate::config::{Log, LogFormat, StaleCrl};
 use crate::flow::record::Outcome;
@@ -79,6 +79,33 @@ pub enum Event<'a> {
     NotSettled {
         /// Why.
         error: &'a SettleError,
+    },
+    /// A starting hub waits for the broker.
+    BrokerAwaited {
+        /// Why it is not there.
+        error: &'a BrokerError,
+    },
+    /// The queues could not be declared again; it is tried again.
+    NotDeclared {
+        /// Why.
+        error: &'a BrokerError,
+    },
+    /// An inbox exists with other arguments than the hub's; it is left alone.
+    InboxOdd {
+        /// Whose.
+        system: &'a SystemId,
+        /// What the broker says, and what to do.
+        error: &'a BrokerError,
+    },
+    /// There are more dead letters than before.
+    DeadLetters {
+        /// How many there are.
+        waiting: u32,
+    },
+    /// The hub stops although not all in hand is finished; it comes again.
+    StopCutShort {
+        /// Parts that were still at work.
+        parts: usize,
     },
     /// The broker's state changed.
     Broker {
@@ -184,6 +211,24 @@ pub fn emit(event: Event<'_>) {
         }
         Event::NotSettled { error } => {
             tracing::warn!(error = %chain(error), "settlement did not reach the broker, the message will come again");
+        }
+        Event::BrokerAwaited { error } => {
+            tracing::warn!(error = %chain(error), "waiting for the broker: nothing is taken in until it is there");
+        }
+        Event::NotDeclared { error } => {
+            tracing::error!(error = %chain(error), "queues not declared, will be tried again");
+        }
+        Event::InboxOdd { system, error } => {
+            tracing::error!(%system, error = %chain(error), "inbox is not as the hub would declare it, left alone");
+        }
+        Event::DeadLetters { waiting } => {
+            tracing::error!(waiting, "new dead letters, see truc.dead.letters on the broker");
+        }
+        Event::StopCutShort { parts } => {
+            tracing::error!(
+                parts,
+                "hub stops with work in hand, which comes again at the next start"
+            );
         }
         Event::Broker { state } => match state {
             BrokerState::Up => tracing::info!("broker up"),

@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+mod broker;
+mod clock;
 mod disk;
 mod ledger;
 mod twin;

@@ -38,9 +38,19 @@ impl Twin {
         Self::with(Config::default()).await
     }
 
+    /// The broker is not there when the hub starts.
+    pub async fn without_broker() -> Self {
+        Self::on(Config::default(), |broker| broker.go_down("not there yet")).await
+    }
+
     pub async fn with(config: Config) -> Self {
+        Self::on(config, |_| {}).await
+    }
+
+    async fn on(config: Config, prepare: impl FnOnce(&MemoryBroker)) -> Self {
         let clock = Arc::new(ManualClock::at(BEGIN.parse().unwrap()));
         let broker = MemoryBroker::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
+        prepare(&broker);
         let disk = Disk::default();
         let ledger = Ledger::start(
             Arc::new(disk.clone()),
