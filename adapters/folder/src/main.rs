@@ -117,12 +117,7 @@ async fn exchange(settings: Settings) -> Result<(), Failure> {
     let clock = Arc::new(SystemClock);
     let random = Arc::new(SystemRandom::default());
     let system = settings.client.system.clone();
-    let connecting = Client::connect(settings.client, clock.clone(), random.clone());
-    let client = tokio::select! {
-        client = connecting => client?,
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
-    };
+    let client = Client::start(settings.client, clock.clone(), random.clone())?;
     tracing::info!(%system, "running");
     let stop = async {
         tokio::select! {

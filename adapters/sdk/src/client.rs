@@ -62,7 +62,24 @@ impl Client {
     /// Most submissions that may wait for their answer at once.
     pub const MAX_WAITING: usize = 10_000;
 
-    /// Connects. The connection is kept up from now on; a broker that is away later is no error.
+    /// Begins to connect, and keeps the connection up from now on. A broker that is away is no error, now or
+    /// later: what runs day and night must come up when the broker does, in whichever order they start.
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`ConnectError`], but never for the broker.
+    pub fn start(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, ConnectError> {
+        // First the lock: a second process must not take the first one's messages even for a moment.
+        let lock = StateLock::take(&config.state_dir)?;
+        let broker = broker_config(&config, &clock, &random)?;
+        Self::on(config, AmqpBroker::start(broker), clock, random, lock)
+    }
+
+    /// The same, but fails when the broker is not there or refuses: for commands that want to say so.
     ///
     /// # Errors
     /// [`ConnectError`].
@@ -71,16 +88,10 @@ impl Client {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, ConnectError> {
-        // First the lock: a second process must not take the first one's messages even for a moment.
         let lock = StateLock::take(&config.state_dir)?;
-        let url = config.broker_url.parse().map_err(ConnectError::Address)?;
-        let mut broker = BrokerConfig::new(url, config.app_id.clone());
-        broker.tls.ca_pem.clone_from(&config.broker_ca_pem);
-        broker.clock = Arc::clone(&clock);
-        broker.random = Arc::clone(&random);
-        broker.max_body_bytes = config.max_body_bytes;
+        let broker = broker_config(&config, &clock, &random)?;
         let broker = AmqpBroker::connect(broker).await.map_err(ConnectError::Broker)?;
-        Self::start(config, broker, clock, random, lock)
+        Self::on(config, broker, clock, random, lock)
     }
 
     /// Starts on a broker one has already: the in-memory twin, in tests.
@@ -94,10 +105,10 @@ impl Client {
         random: Arc<dyn Random>,
     ) -> Result<Self, ConnectError> {
         let lock = StateLock::take(&config.state_dir)?;
-        Self::start(config, broker, clock, random, lock)
+        Self::on(config, broker, clock, random, lock)
     }
 
-    fn start(
+    fn on(
         config: Config,
         broker: Arc<dyn Broker>,
         clock: Arc<dyn Clock>,
@@ -225,6 +236,20 @@ impl Client {
     pub async fn close(&self) {
         self.inner.broker.close().await;
     }
+}
+
+fn broker_config(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<BrokerConfig, ConnectError> {
+    let url = config.broker_url.parse().map_err(ConnectError::Address)?;
+    let mut broker = BrokerConfig::new(url, config.app_id.clone());
+    broker.tls.ca_pem.clone_from(&config.broker_ca_pem);
+    broker.clock = Arc::clone(clock);
+    broker.random = Arc::clone(random);
+    broker.max_body_bytes = config.max_body_bytes;
+    Ok(broker)
 }
 
 impl Inner {

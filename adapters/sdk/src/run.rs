@@ -161,12 +161,13 @@ impl Reader<'_> {
         let mut failures = 0;
         loop {
             let config = &self.inner.config;
-            let error = match self
-                .inner
-                .broker
-                .consume(&queue, config.prefetch, &config.app_id)
-                .await
-            {
+            let consuming = self.inner.broker.consume(&queue, config.prefetch, &config.app_id);
+            let consumed = tokio::select! {
+                biased;
+                _ = self.stopped.wait_for(|stopped| *stopped) => return Ok(None),
+                consumed = consuming => consumed,
+            };
+            let error = match consumed {
                 Ok(consumer) => return Ok(Some(consumer)),
                 Err(BrokerError::Closed) => return Ok(None),
                 Err(source @ (BrokerError::Refused { .. } | BrokerError::Configuration(_))) => {
