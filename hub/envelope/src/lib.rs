@@ -15,6 +15,7 @@
 
 mod content;
 mod date;
+pub mod dsig;
 mod limits;
 mod lint;
 mod packet;

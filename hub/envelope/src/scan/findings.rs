@@ -141,6 +141,11 @@ fn places(bytes: &[u8], tree: &Tree<'_>, spots: &[Spot]) -> Vec<Place> {
         .collect()
 }
 
+/// Line and column, both from 1, of one offset.
+pub(crate) fn position(bytes: &[u8], at: usize) -> (u32, u32) {
+    positions(bytes, &[at]).first().copied().unwrap_or((1, 1))
+}
+
 /// Line and column, both from 1, of each of the sorted `offsets`. Columns count characters.
 fn positions(bytes: &[u8], offsets: &[usize]) -> Vec<(u32, u32)> {
     let (mut line, mut line_start, mut from) = (1_u32, 0, 0);

@@ -10,7 +10,7 @@ mod prelude;
 mod rules;
 mod tree;
 
-pub(crate) use findings::{Findings, Spot, place};
+pub(crate) use findings::{Findings, Spot, place, position};
 pub(crate) use prelude::is_allowed;
 pub(crate) use tree::{NodeId, Presence, Tree};
 

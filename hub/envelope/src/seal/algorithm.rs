@@ -37,6 +37,8 @@ pub enum KeyKind {
     },
     /// ECDSA on the curve P-256.
     P256,
+    /// ECDSA on the curve P-384: signs XML, but has no algorithm for seals.
+    P384,
     /// Ed25519.
     Ed25519,
     /// Anything else: other curves, DSA, RSA restricted to PSS.
@@ -95,7 +97,7 @@ impl KeyKind {
         match self {
             Self::Rsa { bits } => bits >= Self::RSA_MIN_BITS && bits <= Self::RSA_MAX_BITS,
             Self::P256 | Self::Ed25519 => true,
-            Self::Other => false,
+            Self::P384 | Self::Other => false,
         }
     }
 
@@ -106,7 +108,7 @@ impl KeyKind {
             Self::Rsa { .. } => &[Algorithm::Rs256, Algorithm::Ps256],
             Self::P256 => &[Algorithm::Es256],
             Self::Ed25519 => &[Algorithm::EdDsa],
-            Self::Other => &[],
+            Self::P384 | Self::Other => &[],
         }
     }
 }
@@ -134,6 +136,7 @@ impl fmt::Display for KeyKind {
         match self {
             Self::Rsa { bits } => write!(f, "RSA {bits}"),
             Self::P256 => f.write_str("P-256"),
+            Self::P384 => f.write_str("P-384"),
             Self::Ed25519 => f.write_str("Ed25519"),
             Self::Other => f.write_str("another kind of key"),
         }
@@ -157,7 +160,13 @@ mod tests {
     #[test]
     fn a_key_signs_with_exactly_its_own_algorithms() {
         let rsa = KeyKind::Rsa { bits: 2048 };
-        for kind in [rsa, KeyKind::P256, KeyKind::Ed25519, KeyKind::Other] {
+        for kind in [
+            rsa,
+            KeyKind::P256,
+            KeyKind::P384,
+            KeyKind::Ed25519,
+            KeyKind::Other,
+        ] {
             for algorithm in Algorithm::ALL {
                 assert_eq!(algorithm.fits(kind), kind.algorithms().contains(&algorithm));
             }

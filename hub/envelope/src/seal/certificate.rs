@@ -10,7 +10,7 @@ use truc_model::Sha256;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::ExtendedKeyUsage;
 use x509_parser::oid_registry::{
-    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519,
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION, OID_SIG_ED25519,
 };
 use x509_parser::prelude::FromDer as _;
 use x509_parser::public_key::PublicKey;
@@ -149,18 +149,24 @@ impl BoundCertificate {
     }
 
     /// The content of `subjectPublicKey`.
-    pub(super) fn public_key(&self) -> &[u8] {
+    pub(crate) fn public_key(&self) -> &[u8] {
         &self.facts.public_key
     }
 
     /// One certificate by itself.
-    pub(super) fn from_der(leaf: CertificateDer<'static>) -> Result<Self, CertificateError> {
+    pub(crate) fn from_der(leaf: CertificateDer<'static>) -> Result<Self, CertificateError> {
         Ok(Self {
             thumbprint: Sha256::of(&leaf),
             facts: Facts::read(&leaf)?,
             leaf,
             intermediates: Vec::new(),
         })
+    }
+
+    /// The same with the intermediates that came with it.
+    pub(crate) fn with_intermediates(mut self, intermediates: Vec<CertificateDer<'static>>) -> Self {
+        self.intermediates = intermediates;
+        self
     }
 
     pub(super) fn into_leaf(self) -> CertificateDer<'static> {
@@ -171,7 +177,7 @@ impl BoundCertificate {
         &self.leaf
     }
 
-    pub(super) fn intermediates(&self) -> &[CertificateDer<'static>] {
+    pub(crate) fn intermediates(&self) -> &[CertificateDer<'static>] {
         &self.intermediates
     }
 }
@@ -287,10 +293,10 @@ fn key_kind(key: &SubjectPublicKeyInfo<'_>) -> KeyKind {
             .parameters
             .as_ref()
             .and_then(|parameters| parameters.as_oid().ok());
-        return if curve.is_some_and(|curve| curve == OID_EC_P256) {
-            KeyKind::P256
-        } else {
-            KeyKind::Other
+        return match curve {
+            Some(curve) if curve == OID_EC_P256 => KeyKind::P256,
+            Some(curve) if curve == OID_NIST_EC_P384 => KeyKind::P384,
+            _ => KeyKind::Other,
         };
     }
     if algorithm.algorithm == OID_SIG_ED25519 {

@@ -162,6 +162,12 @@ impl Trust {
     /// # Errors
     /// [`Refusal`] with one of the `certificate-…` codes and the field of the certificate.
     pub fn check(&self, certificate: &BoundCertificate, at: Timestamp) -> Result<(), Refusal> {
+        self.check_chain(certificate, at)?;
+        check_key(certificate)
+    }
+
+    /// [`Trust::check`] but for the key: seals and XML signatures take different kinds.
+    pub(crate) fn check_chain(&self, certificate: &BoundCertificate, at: Timestamp) -> Result<(), Refusal> {
         match self.build_path(certificate, at) {
             Ok(()) => {}
             Err(error @ (Error::CertExpired { .. } | Error::CertNotValidYet { .. })) => {
@@ -176,8 +182,7 @@ impl Trust {
             }
             Err(error) => return Err(chain_refusal(&error, certificate, at)),
         }
-        self.check_usage(certificate)?;
-        check_key(certificate)
+        self.check_usage(certificate)
     }
 
     fn build_path(&self, certificate: &BoundCertificate, at: Timestamp) -> Result<(), Error> {

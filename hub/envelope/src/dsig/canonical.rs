@@ -1,0 +1,425 @@
+//! Canonical XML 1.0 and Exclusive XML Canonicalization 1.0: the one way to write a document that
+//! signers digest.
+//!
+//! It streams: what it holds is the open elements' namespaces, never the document. The node set is always
+//! a whole document, less one element that is left out, or one element in its place: what the strict
+//! verifier allows needs no more.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use super::events::{Attribute, Element, Event, Events, Fault, Kind};
+use super::scope::{Binding, Scope};
+
+/// Takes canonical bytes.
+pub(super) trait Sink {
+    fn take(&mut self, bytes: &[u8]);
+}
+
+impl Sink for Vec<u8> {
+    fn take(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// How to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Method {
+    pub(super) namespaces: Namespaces,
+    pub(super) comments: Comments,
+}
+
+/// Which namespace declarations are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Namespaces {
+    /// All that are in scope.
+    Inclusive,
+    /// Those that names use, and those of these prefixes (empty: the default namespace).
+    Exclusive { inclusive: Vec<String> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comments {
+    With,
+    Without,
+}
+
+/// What a walk tells beside what it writes.
+pub(super) trait Observer {
+    /// A start tag that is not left out, with what is in scope there.
+    fn start(&mut self, element: &Element<'_>, events: &Events<'_>, at: usize);
+}
+
+impl Observer for () {
+    fn start(&mut self, _: &Element<'_>, _: &Events<'_>, _: usize) {}
+}
+
+/// Writes a whole document, without the element that begins at `skip.start` and ends at `skip.end`.
+pub(super) fn document(
+    events: &mut Events<'_>,
+    skip: Option<&Range<usize>>,
+    method: &Method,
+    observer: &mut impl Observer,
+    sink: &mut impl Sink,
+) -> Result<(), Fault> {
+    let mut writer = Writer::new(method, sink);
+    let mut before_root = true;
+    loop {
+        let Event { range, kind } = events.next()?;
+        // The end of an empty element just before it has no bytes, and is not inside.
+        if skip.is_some_and(|skip| skip.start <= range.start && range.end > skip.start && range.end <= skip.end) {
+            continue;
+        }
+        let outside = events.depth() == 0;
+        match kind {
+            Kind::Start(element) => {
+                before_root = false;
+                observer.start(&element, events, range.start);
+                let declared: Vec<_> = events.scope().declared_at(events.scope_depth()).cloned().collect();
+                writer.start(element, events.scope(), events.depth(), &declared);
+            }
+            Kind::End(name) => writer.end(name, events.depth() + 1),
+            // White space outside the root is no part of the document's canonical form.
+            Kind::Text(_) | Kind::CData(_) | Kind::Character(_) if outside => {}
+            Kind::Comment(_) if method.comments == Comments::Without => {}
+            Kind::Comment(_) | Kind::Instruction { .. } => {
+                if outside && !before_root {
+                    writer.sink.take(b"\n");
+                }
+                writer.aside(&kind);
+                if outside && before_root {
+                    writer.sink.take(b"\n");
+                }
+            }
+            Kind::Eof => return Ok(()),
+            text => writer.text(&text),
+        }
+    }
+}
+
+/// Writes one element in its place: the namespaces in scope, and for the inclusive method the `xml:`
+/// attributes of the elements above, are written on it as its own.
+pub(super) fn element(
+    events: &mut Events<'_>,
+    inherited: &[Attribute<'_>],
+    method: &Method,
+    sink: &mut impl Sink,
+) -> Result<(), Fault> {
+    let mut writer = Writer::new(method, sink);
+    loop {
+        let event = events.next()?;
+        match event.kind {
+            Kind::Start(mut element) if events.depth() == 1 => {
+                if method.namespaces == Namespaces::Inclusive {
+                    let own = element.attributes.len();
+                    for attribute in inherited {
+                        if !element.attributes[..own].iter().any(|a| a.name == attribute.name) {
+                            element.attributes.push(Attribute {
+                                value: Cow::Borrowed(&attribute.value),
+                                ..*attribute
+                            });
+                        }
+                    }
+                }
+                let in_force: Vec<_> = events.scope().in_force().into_iter().cloned().collect();
+                writer.start(element, events.scope(), events.depth(), &in_force);
+            }
+            Kind::Start(element) => {
+                let declared: Vec<_> = events.scope().declared_at(events.scope_depth()).cloned().collect();
+                writer.start(element, events.scope(), events.depth(), &declared);
+            }
+            Kind::End(name) => writer.end(name, events.depth() + 1),
+            Kind::Comment(_) if method.comments == Comments::Without => {}
+            Kind::Comment(_) | Kind::Instruction { .. } => writer.aside(&event.kind),
+            Kind::Eof => return Ok(()),
+            text => writer.text(&text),
+        }
+    }
+}
+
+struct Writer<'m, 's, S> {
+    method: &'m Method,
+    sink: &'s mut S,
+    /// Declarations written and still in force, with the depth of their element.
+    written: Vec<(usize, String, String)>,
+}
+
+impl<'m, 's, S: Sink> Writer<'m, 's, S> {
+    const fn new(method: &'m Method, sink: &'s mut S) -> Self {
+        Self {
+            method,
+            sink,
+            written: Vec::new(),
+        }
+    }
+
+    /// `candidates` are the declarations that the inclusive method looks at.
+    fn start(&mut self, element: Element<'_>, scope: &Scope<'_>, depth: usize, candidates: &[Binding<'_>]) {
+        let Element {
+            name, mut attributes, ..
+        } = element;
+        self.sink.take(b"<");
+        self.sink.take(name.as_bytes());
+        match &self.method.namespaces {
+            Namespaces::Inclusive => {
+                let mut declarations: Vec<(&str, &str)> =
+                    candidates.iter().map(|b| (b.prefix, b.uri.as_ref())).collect();
+                self.declarations(&mut declarations, depth);
+            }
+            Namespaces::Exclusive { inclusive } => {
+                let used = attributes.iter().map(|a| a.prefix).filter(|prefix| !prefix.is_empty());
+                let mut declarations: Vec<(&str, &str)> = Vec::new();
+                for prefix in used.chain([element.prefix]).chain(inclusive.iter().map(String::as_str)) {
+                    if prefix != "xml" && !declarations.iter().any(|(known, _)| *known == prefix) {
+                        // Only the default namespace can be without a meaning, but for prefixes of the list.
+                        match scope.lookup(prefix) {
+                            Some(uri) => declarations.push((prefix, uri)),
+                            None if prefix.is_empty() => declarations.push(("", "")),
+                            None => {}
+                        }
+                    }
+                }
+                self.declarations(&mut declarations, depth);
+            }
+        }
+        // First those in no namespace, then by namespace and local name.
+        let key = |attribute: &Attribute<'_>| {
+            let namespace = match attribute.prefix {
+                "" => "",
+                prefix => scope.lookup(prefix).unwrap_or(""),
+            };
+            (namespace.to_owned(), attribute.local.to_owned())
+        };
+        if attributes.len() > 1 {
+            attributes.sort_by_cached_key(key);
+        }
+        for attribute in &attributes {
+            self.attribute(attribute.name, &attribute.value);
+        }
+        self.sink.take(b">");
+    }
+
+    /// Writes, sorted by prefix, those of the declarations that are not in force already.
+    fn declarations(&mut self, declarations: &mut [(&str, &str)], depth: usize) {
+        declarations.sort_unstable_by_key(|(prefix, _)| *prefix);
+        for (prefix, uri) in declarations {
+            let in_force = self.written.iter().rev().find(|(_, known, _)| known == prefix);
+            if in_force.map_or("", |(_, _, known)| known.as_str()) == *uri {
+                continue;
+            }
+            if prefix.is_empty() {
+                self.attribute("xmlns", uri);
+            } else {
+                self.sink.take(b" xmlns:");
+                self.sink.take(prefix.as_bytes());
+                self.value(uri);
+            }
+            self.written.push((depth, (*prefix).to_owned(), (*uri).to_owned()));
+        }
+    }
+
+    fn attribute(&mut self, name: &str, value: &str) {
+        self.sink.take(b" ");
+        self.sink.take(name.as_bytes());
+        self.value(value);
+    }
+
+    fn value(&mut self, value: &str) {
+        self.sink.take(b"=\"");
+        self.escaped(value, |byte| match byte {
+            b'&' => Some("&amp;"),
+            b'<' => Some("&lt;"),
+            b'"' => Some("&quot;"),
+            b'\t' => Some("&#x9;"),
+            b'\n' => Some("&#xA;"),
+            b'\r' => Some("&#xD;"),
+            _ => None,
+        });
+        self.sink.take(b"\"");
+    }
+
+    fn end(&mut self, name: &str, depth: usize) {
+        self.sink.take(b"</");
+        self.sink.take(name.as_bytes());
+        self.sink.take(b">");
+        while self.written.pop_if(|(made_at, ..)| *made_at >= depth).is_some() {}
+    }
+
+    fn text(&mut self, kind: &Kind<'_>) {
+        match kind {
+            Kind::Text(text) => self.characters(text),
+            Kind::CData(text) => self.characters(text),
+            Kind::Character('\r') => self.sink.take(b"&#xD;"),
+            Kind::Character(c) => {
+                let mut bytes = [0; 4];
+                self.characters(c.encode_utf8(&mut bytes));
+            }
+            _ => {}
+        }
+    }
+
+    /// Text whose carriage returns are line ends as written.
+    fn characters(&mut self, text: &str) {
+        let mut rest = text;
+        // Line ends are mended first (XML 1.0 §2.11).
+        while let Some(at) = rest.find('\r') {
+            self.escaped(&rest[..at], text_escape);
+            self.sink.take(b"\n");
+            rest = &rest[at + 1..];
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
+        }
+        self.escaped(rest, text_escape);
+    }
+
+    /// A comment or processing instruction.
+    fn aside(&mut self, kind: &Kind<'_>) {
+        match kind {
+            Kind::Comment(text) => {
+                self.sink.take(b"<!--");
+                self.verbatim(text);
+                self.sink.take(b"-->");
+            }
+            Kind::Instruction { target, data } => {
+                self.sink.take(b"<?");
+                self.sink.take(target.as_bytes());
+                if !data.is_empty() {
+                    self.sink.take(b" ");
+                    self.verbatim(data);
+                }
+                self.sink.take(b"?>");
+            }
+            _ => {}
+        }
+    }
+
+    fn verbatim(&mut self, text: &str) {
+        let mended = text.replace("\r\n", "\n").replace('\r', "\n");
+        self.sink.take(mended.as_bytes());
+    }
+
+    fn escaped(&mut self, text: &str, escape: fn(u8) -> Option<&'static str>) {
+        let bytes = text.as_bytes();
+        let mut from = 0;
+        for (lane_start, lane) in bytes.chunks(LANES).enumerate().map(|(i, lane)| (i * LANES, lane)) {
+            // One cheap look decides for most of a document; the compiler makes vector code of it.
+            let any = lane.iter().fold(false, |any, byte| {
+                any | matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\t' | b'\n' | b'\r')
+            });
+            if !any {
+                continue;
+            }
+            for (at, byte) in lane.iter().enumerate() {
+                if let Some(replacement) = escape(*byte) {
+                    self.sink.take(&bytes[from..lane_start + at]);
+                    self.sink.take(replacement.as_bytes());
+                    from = lane_start + at + 1;
+                }
+            }
+        }
+        self.sink.take(&bytes[from..]);
+    }
+}
+
+/// Bytes looked at together.
+const LANES: usize = 64;
+
+const fn text_escape(byte: u8) -> Option<&'static str> {
+    match byte {
+        b'&' => Some("&amp;"),
+        b'<' => Some("&lt;"),
+        b'>' => Some("&gt;"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    fn canonical(text: &str, namespaces: Namespaces, comments: Comments) -> String {
+        let method = Method { namespaces, comments };
+        let limits = Limits::default();
+        let mut bytes = Vec::new();
+        document(&mut Events::document(text, &limits), None, &method, &mut (), &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    fn check(text: &str, inclusive: &str, exclusive: &str) {
+        assert_eq!(canonical(text, Namespaces::Inclusive, Comments::With), inclusive, "{text}");
+        let without = Namespaces::Exclusive { inclusive: vec![] };
+        assert_eq!(canonical(text, without, Comments::With), exclusive, "{text}");
+    }
+
+    /// Examples of Canonical XML 1.0 §3, as far as they need no DTD.
+    #[test]
+    fn the_recommendations_examples() {
+        check(
+            "<?xml version=\"1.0\"?>\n\n<?xml-stylesheet   href=\"doc.xsl\"\n   type=\"text/xsl\"   ?>\n\n<doc>Hello, world!<!-- Comment 1 --></doc>\n\n<?pi-without-data     ?>\n\n<!-- Comment 2 -->\n\n<!-- Comment 3 -->\n",
+            "<?xml-stylesheet href=\"doc.xsl\"\n   type=\"text/xsl\"   ?>\n<doc>Hello, world!<!-- Comment 1 --></doc>\n<?pi-without-data?>\n<!-- Comment 2 -->\n<!-- Comment 3 -->",
+            "<?xml-stylesheet href=\"doc.xsl\"\n   type=\"text/xsl\"   ?>\n<doc>Hello, world!<!-- Comment 1 --></doc>\n<?pi-without-data?>\n<!-- Comment 2 -->\n<!-- Comment 3 -->",
+        );
+        check(
+            "<doc><e1   /><e3   name = \"elem3\"   id=\"elem3\"   /><e5 a:attr=\"out\" b:attr=\"sorted\" attr2=\"all\" attr=\"I'm\"\n xmlns:b=\"http://www.ietf.org\"\n xmlns:a=\"http://www.w3.org\"\n xmlns=\"http://example.org\"/></doc>",
+            "<doc><e1></e1><e3 id=\"elem3\" name=\"elem3\"></e3><e5 xmlns=\"http://example.org\" xmlns:a=\"http://www.w3.org\" xmlns:b=\"http://www.ietf.org\" attr=\"I'm\" attr2=\"all\" b:attr=\"sorted\" a:attr=\"out\"></e5></doc>",
+            "<doc><e1></e1><e3 id=\"elem3\" name=\"elem3\"></e3><e5 xmlns=\"http://example.org\" xmlns:a=\"http://www.w3.org\" xmlns:b=\"http://www.ietf.org\" attr=\"I'm\" attr2=\"all\" b:attr=\"sorted\" a:attr=\"out\"></e5></doc>",
+        );
+        check(
+            "<doc><text>First line&#x0d;&#10;Second line</text><value>&#x32;</value><compute><![CDATA[value>\"0\" && value<\"10\" ?\"valid\":\"error\"]]></compute><norm attr=' &apos;   &#x20;&#13;&#xa;&#9;   &apos; '/></doc>",
+            "<doc><text>First line&#xD;\nSecond line</text><value>2</value><compute>value&gt;\"0\" &amp;&amp; value&lt;\"10\" ?\"valid\":\"error\"</compute><norm attr=\" '    &#xD;&#xA;&#x9;   ' \"></norm></doc>",
+            "<doc><text>First line&#xD;\nSecond line</text><value>2</value><compute>value&gt;\"0\" &amp;&amp; value&lt;\"10\" ?\"valid\":\"error\"</compute><norm attr=\" '    &#xD;&#xA;&#x9;   ' \"></norm></doc>",
+        );
+    }
+
+    #[test]
+    fn namespaces_are_written_where_they_begin_or_where_they_are_used() {
+        check(
+            "<a xmlns='u:a' xmlns:p='u:p' xmlns:q='u:q'><p:b xmlns:p='u:p'/><c xmlns=''><d q:x='1'/></c></a>",
+            "<a xmlns=\"u:a\" xmlns:p=\"u:p\" xmlns:q=\"u:q\"><p:b></p:b><c xmlns=\"\"><d q:x=\"1\"></d></c></a>",
+            "<a xmlns=\"u:a\"><p:b xmlns:p=\"u:p\"></p:b><c xmlns=\"\"><d xmlns:q=\"u:q\" q:x=\"1\"></d></c></a>",
+        );
+    }
+
+    #[test]
+    fn listed_prefixes_are_treated_inclusively() {
+        let text = "<p:a xmlns='u:a' xmlns:p='u:p' xmlns:q='u:q'><p:b xmlns='' xmlns:q='u:2'/></p:a>";
+        let listed = |prefixes: &[&str]| Namespaces::Exclusive {
+            inclusive: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+        };
+        assert_eq!(
+            canonical(text, listed(&["q", "unknown"]), Comments::Without),
+            "<p:a xmlns:p=\"u:p\" xmlns:q=\"u:q\"><p:b xmlns:q=\"u:2\"></p:b></p:a>"
+        );
+        assert_eq!(
+            canonical(text, listed(&["", "xml"]), Comments::Without),
+            "<p:a xmlns=\"u:a\" xmlns:p=\"u:p\"><p:b xmlns=\"\"></p:b></p:a>"
+        );
+    }
+
+    #[test]
+    fn line_ends_and_escapes_across_lanes() {
+        for before in [0, 1, 62, 63, 64, 65, 127] {
+            let pad = "x".repeat(before);
+            check(
+                &format!("<a>{pad}\r\n>\r&gt;&#13;</a>"),
+                &format!("<a>{pad}\n&gt;\n&gt;&#xD;</a>"),
+                &format!("<a>{pad}\n&gt;\n&gt;&#xD;</a>"),
+            );
+        }
+    }
+
+    #[test]
+    fn an_element_is_left_out_and_comments_are_not_seen() {
+        let text = "<!--0--><a>1<!--2--><x/><b><c/></b>3<b/></a><!--4-->";
+        let at = text.find("<b>").unwrap();
+        let skip = at..text.find("</b>").unwrap() + 4;
+        let method = Method {
+            namespaces: Namespaces::Inclusive,
+            comments: Comments::Without,
+        };
+        let limits = Limits::default();
+        let mut bytes = Vec::new();
+        document(&mut Events::document(text, &limits), Some(&skip), &method, &mut (), &mut bytes).unwrap();
+        assert_eq!(bytes, b"<a>1<x></x>3<b></b></a>");
+    }
+}

@@ -1,0 +1,48 @@
+//! The canonical form by itself: what a signer sees, to compare with other software and to keep as evidence.
+
+use super::algorithm::Canonicalization;
+use super::canonical::{self, Comments, Method};
+use super::events::Events;
+use super::signature::Written;
+use super::verdict::DsigReason;
+use super::verify::text;
+use crate::limits::Limits;
+
+/// The text has no canonical form that is made here: it is no XML, or beyond a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected well-formed XML within the limits: {0}")]
+pub struct NotCanonical(pub DsigReason);
+
+/// The canonical form of a whole document. `prefixes` are those of an exclusive canonicalisation's list;
+/// empty for the default namespace.
+///
+/// # Errors
+/// [`NotCanonical`].
+pub fn canonical_form(
+    document: &[u8],
+    canonicalization: Canonicalization,
+    prefixes: &[&str],
+    limits: &Limits,
+) -> Result<Vec<u8>, NotCanonical> {
+    let base = document
+        .strip_prefix(b"\xEF\xBB\xBF")
+        .map_or(0, |rest| document.len() - rest.len());
+    let text = text(document, base, limits).map_err(|flaw| NotCanonical(flaw.reason))?;
+    let written = Written {
+        algorithm: canonicalization,
+        prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
+    };
+    let comments = match canonicalization {
+        Canonicalization::Inclusive | Canonicalization::Exclusive => Comments::Without,
+        Canonicalization::InclusiveWithComments | Canonicalization::ExclusiveWithComments => Comments::With,
+    };
+    let method = Method {
+        comments,
+        ..written.method()
+    };
+    let mut form = Vec::with_capacity(text.len());
+    let mut events = Events::document(text, limits);
+    canonical::document(&mut events, None, &method, &mut (), &mut form)
+        .map_err(|fault| NotCanonical(super::flaw::Flaw::of_fault(fault, &events).reason))?;
+    Ok(form)
+}

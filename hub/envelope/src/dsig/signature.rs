@@ -1,0 +1,676 @@
+//! Finding the signature and reading it by its strict grammar, in one walk that ends with the header.
+//!
+//! ```text
+//! Signature (Id?)
+//!   SignedInfo (Id?)
+//!     CanonicalizationMethod   InclusiveNamespaces? where exclusive
+//!     SignatureMethod          empty
+//!     Reference URI="" (Id?)
+//!       Transforms             enveloped-signature, then at most one canonicalisation
+//!       DigestMethod, DigestValue
+//!   SignatureValue (Id?)
+//!   KeyInfo? (Id?)             X509Data is read, KeyName, KeyValue and foreign elements are passed over
+//! ```
+//! Nothing else: no `Object`, no comments, no processing instructions, no CDATA. Nothing is resolved by `Id`,
+//! nothing is fetched.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::algorithm::{Canonicalization, DigestAlgorithm, ENVELOPED, SignatureAlgorithm};
+use super::canonical::{Comments, Method, Namespaces};
+use super::events::{Attribute, Element, Event, Events, Kind};
+use super::flaw::Flaw;
+use super::scope::Scope;
+use super::syntax::{is_blank, is_nc_name, is_space};
+use super::verdict::{AbsentReason, DsigReason};
+use super::{MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, MAX_PREFIXES, MAX_VALUE_BYTES, NS_DSIG, NS_EXCLUSIVE};
+use crate::limits::Limits;
+use crate::vocabulary::{Family, Tag};
+
+/// What the packet has.
+pub(super) enum Found<'a> {
+    Absent(AbsentReason),
+    Signature(Box<Signature<'a>>),
+}
+
+/// A signature of the strict form, as read; nothing is verified yet.
+pub(super) struct Signature<'a> {
+    /// Where the element stands.
+    pub(super) range: Range<usize>,
+    pub(super) signed_info: Range<usize>,
+    /// What is in scope at `SignedInfo`, its own declarations apart.
+    pub(super) scope: Scope<'a>,
+    /// `xml:` attributes of the elements above, the innermost of each.
+    pub(super) inherited: Vec<Attribute<'a>>,
+    pub(super) canonicalization: Written,
+    pub(super) algorithm: SignatureAlgorithm,
+    pub(super) algorithm_at: usize,
+    /// How the document is written.
+    pub(super) document: Written,
+    pub(super) digest_algorithm: DigestAlgorithm,
+    pub(super) digest_algorithm_at: usize,
+    pub(super) digest: Vec<u8>,
+    pub(super) digest_at: usize,
+    pub(super) value: Vec<u8>,
+    pub(super) value_at: usize,
+    /// X509Certificate, DER, and where.
+    pub(super) certificates: Vec<(Vec<u8>, usize)>,
+}
+
+/// A canonicalisation with its prefixes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Written {
+    pub(super) algorithm: Canonicalization,
+    /// Empty: the default namespace.
+    pub(super) prefixes: Vec<String>,
+}
+
+impl Written {
+    /// As a node set without comments is written when nothing is said (XML Signature §4.4.3.2).
+    const DEFAULT: Self = Self {
+        algorithm: Canonicalization::Inclusive,
+        prefixes: Vec::new(),
+    };
+
+    /// How to write so. No comment ever gets this far: `URI=""` leaves them out of the document, and
+    /// `SignedInfo` may not have any.
+    pub(super) fn method(&self) -> Method {
+        let namespaces = if self.algorithm.is_exclusive() {
+            Namespaces::Exclusive {
+                inclusive: self.prefixes.clone(),
+            }
+        } else {
+            Namespaces::Inclusive
+        };
+        Method {
+            namespaces,
+            comments: Comments::Without,
+        }
+    }
+}
+
+/// Looks for the signature.
+pub(super) fn find<'a>(text: &'a str, limits: &'a Limits) -> Result<Found<'a>, Flaw> {
+    let mut events = Events::document(text, limits);
+    let mut outline = Outline::default();
+    let mut absent = AbsentReason::None;
+    loop {
+        let event = next(&mut events)?;
+        match event.kind {
+            Kind::Start(element) => {
+                let namespace = events.scope().lookup(element.prefix).unwrap_or("");
+                if namespace == NS_DSIG {
+                    if !outline.in_header() || element.local != "Signature" {
+                        return Err(misplaced(&events, event.range.start, &element));
+                    }
+                    let inherited = outline.inherited;
+                    let start = event.range.start;
+                    let signature = Parser::new(text, &mut events).signature(start, &element, inherited)?;
+                    check_last(&mut events)?;
+                    return Ok(signature.map_or(Found::Absent(AbsentReason::Empty), |signature| {
+                        Found::Signature(Box::new(signature))
+                    }));
+                }
+                let part = Part::of(element.local, namespace);
+                if outline.in_header() && part == Part::LooksSigned && absent == AbsentReason::None {
+                    // Until something is found inside.
+                    absent = AbsentReason::Empty;
+                    outline.looking = true;
+                } else if outline.looking {
+                    absent = AbsentReason::EdxmlNamespace;
+                }
+                outline.open(part, &element);
+            }
+            Kind::End(_) => outline.close(),
+            Kind::Text(text) if outline.looking && !is_blank(text) => absent = AbsentReason::EdxmlNamespace,
+            Kind::CData(_) | Kind::Character(_) if outline.looking => absent = AbsentReason::EdxmlNamespace,
+            Kind::Eof => return Ok(Found::Absent(absent)),
+            _ => {}
+        }
+    }
+}
+
+/// Where the header ends: the place for a signature.
+pub(super) fn header_end(text: &str, limits: &Limits) -> Result<Option<usize>, Flaw> {
+    let mut events = Events::document(text, limits);
+    let mut outline = Outline::default();
+    loop {
+        let event = next(&mut events)?;
+        match event.kind {
+            Kind::Start(element) => {
+                let namespace = events.scope().lookup(element.prefix).unwrap_or("");
+                outline.open(Part::of(element.local, namespace), &element);
+            }
+            // An empty element's end has no bytes, and no inside.
+            Kind::End(_) if outline.in_header() => {
+                return Ok((!event.range.is_empty()).then_some(event.range.start));
+            }
+            Kind::End(_) => outline.close(),
+            Kind::Eof => return Ok(None),
+            _ => {}
+        }
+    }
+}
+
+/// Nothing but white space, comments and the like may follow in the header.
+fn check_last(events: &mut Events<'_>) -> Result<(), Flaw> {
+    loop {
+        let event = next(events)?;
+        match event.kind {
+            Kind::Start(element) if events.scope().lookup(element.prefix) == Some(NS_DSIG) => {
+                return Err(misplaced_after(events, event.range.start, &element));
+            }
+            Kind::Start(_) => {
+                return Err(Flaw::at(
+                    DsigReason::Misplaced,
+                    events,
+                    event.range.start,
+                    "Signature as the last child of edXMLHeader",
+                    "an element after it",
+                ));
+            }
+            Kind::End(_) | Kind::Eof => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+fn misplaced(events: &Events<'_>, at: usize, element: &Element<'_>) -> Flaw {
+    let found = if element.local == "Signature" {
+        "Signature elsewhere"
+    } else {
+        "a part of a signature elsewhere"
+    };
+    Flaw::at(
+        DsigReason::Misplaced,
+        events,
+        at,
+        "Signature as the last child of edXMLHeader",
+        found,
+    )
+}
+
+/// A part of XML Signature outside the signature that counts.
+pub(super) fn misplaced_after(events: &Events<'_>, at: usize, element: &Element<'_>) -> Flaw {
+    if element.local == "Signature" {
+        return Flaw::at(DsigReason::Several, events, at, "one Signature", "another");
+    }
+    misplaced(events, at, element)
+}
+
+fn next<'a>(events: &mut Events<'a>) -> Result<Event<'a>, Flaw> {
+    events.next().map_err(|fault| Flaw::of_fault(fault, events))
+}
+
+/// Where in the packet's shape one stands.
+#[derive(Default)]
+struct Outline<'a> {
+    open: Vec<(Part, usize)>,
+    inherited: Vec<Attribute<'a>>,
+    /// Inside an element that only looks like a signature.
+    looking: bool,
+}
+
+/// What an element is to the search, by the names the reader knows it under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Root,
+    Envelope,
+    Header,
+    LooksSigned,
+    Other,
+}
+
+impl Part {
+    fn of(local: &str, namespace: &str) -> Self {
+        let family = match namespace {
+            "" => Family::None,
+            namespace => Family::of(namespace),
+        };
+        if !family.is_edxml() {
+            return Self::Other;
+        }
+        match Tag::find(local).map(|(tag, _)| tag) {
+            Some(Tag::EdXml) => Self::Root,
+            Some(Tag::EdXmlEnvelope) => Self::Envelope,
+            Some(Tag::EdXmlHeader) => Self::Header,
+            Some(Tag::Signature | Tag::DigitalSignature) => Self::LooksSigned,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl<'a> Outline<'a> {
+    /// The reader takes the envelope with its root and without.
+    fn in_header(&self) -> bool {
+        let mut parts = self.open.iter().map(|(part, _)| *part);
+        let first = parts.next();
+        let second = match first {
+            Some(Part::Root) => parts.next(),
+            other => other,
+        };
+        second == Some(Part::Envelope) && parts.next() == Some(Part::Header) && parts.next().is_none()
+    }
+
+    fn open(&mut self, part: Part, element: &Element<'a>) {
+        self.open.push((part, self.inherited.len()));
+        let xml = element.attributes.iter().filter(|a| a.prefix == "xml");
+        self.inherited.extend(xml.cloned());
+    }
+
+    fn close(&mut self) {
+        if let Some((part, inherited)) = self.open.pop() {
+            self.inherited.truncate(inherited);
+            self.looking &= part != Part::LooksSigned || !self.in_header();
+        }
+    }
+}
+
+/// Reads the inside of the signature.
+struct Parser<'e, 'a> {
+    text: &'a str,
+    events: &'e mut Events<'a>,
+}
+
+/// A child, or that there are no more.
+enum Child<'a> {
+    Element(Element<'a>, Range<usize>),
+    /// The parent's end.
+    End(Range<usize>),
+}
+
+impl<'e, 'a> Parser<'e, 'a> {
+    const fn new(text: &'a str, events: &'e mut Events<'a>) -> Self {
+        Self { text, events }
+    }
+
+    /// `None` for an empty element. The innermost of `inherited` stand last.
+    fn signature(
+        mut self,
+        start: usize,
+        element: &Element<'a>,
+        inherited: Vec<Attribute<'a>>,
+    ) -> Result<Option<Signature<'a>>, Flaw> {
+        self.attributes(element, start, &["Id"])?;
+        let scope = self.events.scope().outside();
+        let (signed_info_start, signed_info_tag) = match self.child()? {
+            Child::End(_) => return Ok(None),
+            Child::Element(tag, range) => (range, tag),
+        };
+        self.expect("SignedInfo", &signed_info_tag, &signed_info_start, &["Id"])?;
+        let (canonicalization, (algorithm, algorithm_at), reference) = self.signed_info()?;
+        let end = self.end("SignedInfo", signed_info_start.start)?;
+        let signed_info = signed_info_start.start..end.end;
+        let value_tag = self.element("SignatureValue", &["Id"])?;
+        let value_at = value_tag.1.start;
+        let value = self.base64(value_at, MAX_VALUE_BYTES)?;
+        let mut certificates = Vec::new();
+        let mut end = self.child()?;
+        if let Child::Element(tag, range) = &end
+            && self.is(tag, "KeyInfo")
+        {
+            self.attributes(tag, range.start, &["Id"])?;
+            certificates = self.key_info()?;
+            end = self.child()?;
+        }
+        let end = match end {
+            Child::End(range) => range,
+            Child::Element(tag, range) if self.is(&tag, "Object") => {
+                return Err(self.flaw(DsigReason::Object, range.start, "no Object", "one"));
+            }
+            Child::Element(_, range) => {
+                return Err(self.flaw(DsigReason::Form, range.start, "the end of Signature", "an element"));
+            }
+        };
+        let mut innermost: Vec<Attribute<'a>> = Vec::new();
+        for attribute in inherited.into_iter().rev() {
+            if !innermost.iter().any(|inner| inner.name == attribute.name) {
+                innermost.push(attribute);
+            }
+        }
+        Ok(Some(Signature {
+            range: start..end.end,
+            signed_info,
+            scope,
+            inherited: innermost,
+            canonicalization,
+            algorithm,
+            algorithm_at,
+            document: reference.document,
+            digest_algorithm: reference.digest_algorithm,
+            digest_algorithm_at: reference.digest_algorithm_at,
+            digest: reference.digest,
+            digest_at: reference.digest_at,
+            value,
+            value_at,
+            certificates,
+        }))
+    }
+
+    /// Up to the end of its last child.
+    fn signed_info(&mut self) -> Result<(Written, (SignatureAlgorithm, usize), Reference), Flaw> {
+        let (element, range) = self.element("CanonicalizationMethod", &["Algorithm"])?;
+        let uri = self.algorithm(&element, range.start)?;
+        let algorithm = Canonicalization::of(uri).ok_or_else(|| {
+            self.flaw(
+                DsigReason::Canonicalization,
+                range.start,
+                "Canonical XML 1.0 or its exclusive form",
+                "another",
+            )
+        })?;
+        let canonicalization = self.written(algorithm, range.start)?;
+
+        let (element, range) = self.element("SignatureMethod", &["Algorithm"])?;
+        let uri = self.algorithm(&element, range.start)?;
+        let algorithm = SignatureAlgorithm::of(uri).ok_or_else(|| {
+            let names: Vec<&str> = SignatureAlgorithm::ALL.iter().map(|a| a.as_str()).collect();
+            let expected = format!("one of {}", names.join(", "));
+            self.flaw(DsigReason::SignatureAlgorithm, range.start, expected, "another")
+        })?;
+        self.end("SignatureMethod", range.start)?;
+        let algorithm = (algorithm, range.start);
+
+        let (element, range) = match self.child()? {
+            Child::Element(element, range) if self.is(&element, "Reference") => (element, range),
+            Child::Element(_, range) | Child::End(range) => {
+                return Err(self.flaw(DsigReason::References, range.start, "one Reference", "none"));
+            }
+        };
+        let reference = self.reference(&element, range.start)?;
+        Ok((canonicalization, algorithm, reference))
+    }
+
+    fn reference(&mut self, element: &Element<'a>, at: usize) -> Result<Reference, Flaw> {
+        self.attributes(element, at, &["Id", "URI"])?;
+        let uri = element.attributes.iter().find(|a| a.name == "URI");
+        if uri.is_none_or(|uri| !uri.value.is_empty()) {
+            let found = match uri {
+                None => "no URI",
+                Some(uri) if uri.value.starts_with('#') => "a part of a document by its Id",
+                Some(_) => "something outside the packet",
+            };
+            return Err(self.flaw(DsigReason::ReferenceUri, at, "URI=\"\"", found));
+        }
+        let (_, transforms) = self.element("Transforms", &[])?;
+        let document = self.transforms(transforms.start)?;
+        let (element, range) = self.element("DigestMethod", &["Algorithm"])?;
+        let digest_algorithm_at = range.start;
+        let uri = self.algorithm(&element, range.start)?;
+        let digest_algorithm = DigestAlgorithm::of(uri).ok_or_else(|| {
+            let names: Vec<&str> = DigestAlgorithm::ALL.iter().map(|a| a.as_str()).collect();
+            let expected = format!("one of {}", names.join(", "));
+            self.flaw(DsigReason::DigestAlgorithm, range.start, expected, "another")
+        })?;
+        self.end("DigestMethod", range.start)?;
+        let (_, range) = self.element("DigestValue", &[])?;
+        let digest_at = range.start;
+        let digest = self.base64(digest_at, MAX_VALUE_BYTES)?;
+        let length = digest_algorithm.ring().output_len();
+        if digest.len() != length {
+            return Err(self.flaw(
+                DsigReason::Value,
+                digest_at,
+                format!("{length} bytes"),
+                format!("{} bytes", digest.len()),
+            ));
+        }
+        self.end("Reference", at)?;
+        Ok(Reference {
+            document,
+            digest_algorithm,
+            digest_algorithm_at,
+            digest,
+            digest_at,
+        })
+    }
+
+    /// enveloped-signature, then at most one canonicalisation.
+    fn transforms(&mut self, at: usize) -> Result<Written, Flaw> {
+        let refuse = |parser: &Self, at: usize, found: &str| {
+            let expected = "enveloped-signature and at most one canonicalisation after it";
+            parser.flaw(DsigReason::Transform, at, expected, found)
+        };
+        let (element, range) = match self.child()? {
+            Child::Element(element, range) if self.is(&element, "Transform") => (element, range),
+            _ => return Err(refuse(self, at, "none")),
+        };
+        self.attributes(&element, range.start, &["Algorithm"])?;
+        if self.algorithm(&element, range.start)? != ENVELOPED {
+            return Err(refuse(self, range.start, "another first"));
+        }
+        self.end("Transform", range.start)?;
+        let (element, range) = match self.child()? {
+            Child::Element(element, range) if self.is(&element, "Transform") => (element, range),
+            Child::End(_) => return Ok(Written::DEFAULT),
+            Child::Element(_, range) => return Err(refuse(self, range.start, "another element")),
+        };
+        self.attributes(&element, range.start, &["Algorithm"])?;
+        let uri = self.algorithm(&element, range.start)?;
+        let algorithm =
+            Canonicalization::of(uri).ok_or_else(|| refuse(self, range.start, "another second"))?;
+        let written = self.written(algorithm, range.start)?;
+        match self.child()? {
+            Child::End(_) => Ok(written),
+            Child::Element(_, range) => Err(refuse(self, range.start, "a third")),
+        }
+    }
+
+    /// The inside of an element that names a canonicalisation, up to its end.
+    fn written(&mut self, algorithm: Canonicalization, at: usize) -> Result<Written, Flaw> {
+        let mut prefixes = Vec::new();
+        let event = self.child_of_any()?;
+        if let Child::Element(element, range) = event {
+            let namespace = self.events.scope().lookup(element.prefix);
+            let listed = namespace == Some(NS_EXCLUSIVE) && element.local == "InclusiveNamespaces";
+            if !listed || !algorithm.is_exclusive() {
+                return Err(self.flaw(DsigReason::Form, range.start, "an empty element", "an element inside"));
+            }
+            self.attributes(&element, range.start, &["PrefixList"])?;
+            let list = element.attributes.iter().find(|a| a.name == "PrefixList");
+            let list = list.map_or("", |list| list.value.as_ref());
+            for token in list.split(is_space).filter(|token| !token.is_empty()) {
+                if prefixes.len() == MAX_PREFIXES {
+                    let most = format!("at most {MAX_PREFIXES} prefixes");
+                    return Err(self.flaw(DsigReason::Limit, range.start, most, "more"));
+                }
+                prefixes.push(match token {
+                    "#default" => String::new(),
+                    prefix if is_nc_name(prefix) => prefix.to_owned(),
+                    _ => return Err(self.flaw(DsigReason::Form, range.start, "a list of prefixes", "another")),
+                });
+            }
+            self.end("InclusiveNamespaces", range.start)?;
+            self.end("its method", at)?;
+        }
+        Ok(Written { algorithm, prefixes })
+    }
+
+    fn key_info(&mut self) -> Result<Vec<(Vec<u8>, usize)>, Flaw> {
+        let mut certificates = Vec::new();
+        while let Child::Element(element, range) = self.child_of_any()? {
+            if self.is(&element, "X509Data") {
+                self.x509_data(&mut certificates)?;
+            } else if self.is(&element, "KeyName")
+                || self.is(&element, "KeyValue")
+                || self.events.scope().lookup(element.prefix) != Some(NS_DSIG)
+            {
+                // A bare key proves nothing about its owner, and other systems leave notes here.
+                self.pass_over()?;
+            } else {
+                return Err(self.flaw(DsigReason::KeyInfo, range.start, "X509Data", "another kind of key"));
+            }
+        }
+        Ok(certificates)
+    }
+
+    fn x509_data(&mut self, certificates: &mut Vec<(Vec<u8>, usize)>) -> Result<(), Flaw> {
+        while let Child::Element(element, range) = self.child_of_any()? {
+            if !self.is(&element, "X509Certificate") {
+                self.pass_over()?;
+                continue;
+            }
+            if certificates.len() == MAX_CERTIFICATES {
+                let most = format!("at most {MAX_CERTIFICATES} certificates");
+                return Err(self.flaw(DsigReason::Limit, range.start, most, "more"));
+            }
+            self.attributes(&element, range.start, &[])?;
+            certificates.push((self.base64(range.start, MAX_CERTIFICATE_BYTES)?, range.start));
+        }
+        Ok(())
+    }
+
+    /// The next child element, or the parent's end.
+    fn child_of_any(&mut self) -> Result<Child<'a>, Flaw> {
+        loop {
+            let event = next(self.events)?;
+            match event.kind {
+                Kind::Start(element) => return Ok(Child::Element(element, event.range)),
+                Kind::End(_) => return Ok(Child::End(event.range)),
+                Kind::Text(text) if is_blank(text) => {}
+                Kind::Character(c) if is_space(c) => {}
+                _ => return Err(self.stray(event.range.start)),
+            }
+        }
+    }
+
+    /// The same, and an element must be XML Signature's.
+    fn child(&mut self) -> Result<Child<'a>, Flaw> {
+        let child = self.child_of_any()?;
+        if let Child::Element(element, range) = &child
+            && self.events.scope().lookup(element.prefix) != Some(NS_DSIG)
+        {
+            return Err(self.flaw(
+                DsigReason::Form,
+                range.start,
+                "an element of XML Signature",
+                "another",
+            ));
+        }
+        Ok(child)
+    }
+
+    /// The next child, which must be this element.
+    fn element(&mut self, name: &str, attributes: &[&str]) -> Result<(Element<'a>, Range<usize>), Flaw> {
+        match self.child()? {
+            Child::Element(element, range) => {
+                self.expect(name, &element, &range, attributes)?;
+                Ok((element, range))
+            }
+            Child::End(range) => Err(self.flaw(DsigReason::Form, range.start, name, "nothing")),
+        }
+    }
+
+    fn expect(
+        &self,
+        name: &str,
+        element: &Element<'a>,
+        range: &Range<usize>,
+        attributes: &[&str],
+    ) -> Result<(), Flaw> {
+        if element.local != name {
+            return Err(self.flaw(DsigReason::Form, range.start, name, "another element"));
+        }
+        self.attributes(element, range.start, attributes)
+    }
+
+    /// The end of the element that began at `at`.
+    fn end(&mut self, name: &str, at: usize) -> Result<Range<usize>, Flaw> {
+        match self.child_of_any()? {
+            Child::End(range) => Ok(range),
+            Child::Element(element, range) if name == "SignedInfo" && self.is(&element, "Reference") => {
+                Err(self.flaw(DsigReason::References, range.start, "one Reference", "another"))
+            }
+            Child::Element(..) => {
+                Err(self.flaw(DsigReason::Form, at, format!("the end of {name}"), "an element inside"))
+            }
+        }
+    }
+
+    /// To the end of the element just begun.
+    fn pass_over(&mut self) -> Result<(), Flaw> {
+        let depth = self.events.depth();
+        while self.events.depth() >= depth {
+            let event = next(self.events)?;
+            if matches!(event.kind, Kind::Comment(_) | Kind::Instruction { .. } | Kind::CData(_)) {
+                return Err(self.stray(event.range.start));
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes that the element just begun holds in base64, up to its end.
+    fn base64(&mut self, at: usize, most: usize) -> Result<Vec<u8>, Flaw> {
+        let mut digits = String::new();
+        loop {
+            let event = next(self.events)?;
+            match event.kind {
+                Kind::Text(text) => digits.extend(text.chars().filter(|c| !is_space(*c))),
+                Kind::Character(c) if is_space(c) => {}
+                Kind::Character(c) => digits.push(c),
+                Kind::End(_) => break,
+                _ => return Err(self.stray(event.range.start)),
+            }
+            if digits.len() > most / 3 * 4 + 4 {
+                let most = format!("at most {most} bytes");
+                return Err(self.flaw(DsigReason::Limit, at, most, "more"));
+            }
+        }
+        match STANDARD.decode(&digits) {
+            Ok(bytes) if !bytes.is_empty() => Ok(bytes),
+            Ok(_) => Err(self.flaw(DsigReason::Value, at, "base64", "nothing")),
+            Err(_) if digits.starts_with("${") => {
+                Err(self.flaw(DsigReason::Value, at, "base64", "a template's placeholder"))
+            }
+            Err(_) => Err(self.flaw(DsigReason::Value, at, "base64", "something else")),
+        }
+    }
+
+    fn algorithm<'x>(&self, element: &'x Element<'a>, at: usize) -> Result<&'x str, Flaw> {
+        let algorithm = element.attributes.iter().find(|a| a.name == "Algorithm");
+        algorithm
+            .map(|algorithm| algorithm.value.as_ref())
+            .ok_or_else(|| self.flaw(DsigReason::Form, at, "the attribute Algorithm", "none"))
+    }
+
+    /// Only these attributes.
+    fn attributes(&self, element: &Element<'a>, at: usize, allowed: &[&str]) -> Result<(), Flaw> {
+        if element.attributes.iter().all(|a| allowed.contains(&a.name)) {
+            return Ok(());
+        }
+        let expected = match allowed {
+            [] => "no attributes".to_owned(),
+            allowed => format!("no attributes but {}", allowed.join(", ")),
+        };
+        Err(self.flaw(DsigReason::Form, at, expected, "another"))
+    }
+
+    fn is(&self, element: &Element<'a>, name: &str) -> bool {
+        element.local == name && self.events.scope().lookup(element.prefix) == Some(NS_DSIG)
+    }
+
+    fn stray(&self, at: usize) -> Flaw {
+        let found = match self.text.get(at..at + 2) {
+            Some("<!") => "a comment or CDATA",
+            Some("<?") => "a processing instruction",
+            _ => "text",
+        };
+        self.flaw(DsigReason::Form, at, "elements and their values only", found)
+    }
+
+    fn flaw(&self, reason: DsigReason, at: usize, expected: impl Into<String>, found: impl Into<String>) -> Flaw {
+        Flaw::at(reason, self.events, at, expected, found)
+    }
+}
+
+/// What the reference says.
+struct Reference {
+    document: Written,
+    digest_algorithm: DigestAlgorithm,
+    digest_algorithm_at: usize,
+    digest: Vec<u8>,
+    digest_at: usize,
+}
