@@ -170,6 +170,7 @@ fn crates_know_only_whom_they_may() {
         ("truc-ledger", &["truc-model"]),
         ("truc-ledger-sqlite", &["truc-model", "truc-ledger"]),
         ("truc-transport", &["truc-model"]),
+        ("truc-pdf", &["truc-model"]),
         (
             "truc-server",
             &[
@@ -179,6 +180,7 @@ fn crates_know_only_whom_they_may() {
                 "truc-ledger",
                 "truc-ledger-sqlite",
                 "truc-transport",
+                "truc-pdf",
             ],
         ),
         (
