@@ -141,7 +141,7 @@ fn state(state: TransportStateName) -> &'static str {
         TransportStateName::Forwarded => "đã gửi · forwarded",
         TransportStateName::Taken => "đã nhận về hệ thống · taken",
         TransportStateName::Refused => "hệ thống nhận từ chối · refused",
-        TransportStateName::Withdrawn => "đã thu hồi · withdrawn",
+        TransportStateName::Withdrawn => "đã lấy lại · withdrawn",
         TransportStateName::Undeliverable => "không gửi được · undeliverable",
         TransportStateName::Parked => "chờ cán bộ vận hành · parked",
     }

@@ -59,6 +59,15 @@ pub enum AppError {
         "no password for the broker: set broker.password_file in the configuration, or TRUC_BROKER_PASSWORD"
     )]
     NoPassword,
+    /// The file that `broker.password_file` names does not read.
+    #[error("cannot read the broker's password in {path}")]
+    PasswordFile {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// A part of the hub ended although nobody stopped it.
     #[error("a part of the hub ended by itself")]
     PartEnded,
@@ -130,13 +139,16 @@ pub fn trust(config: &Config) -> Result<Trust, AppError> {
 /// The broker's password: from its file, else from the environment.
 ///
 /// # Errors
-/// [`AppError::NoPassword`] when there is none.
+/// [`AppError::NoPassword`] when there is none, [`AppError::PasswordFile`] when its file does not read.
 pub fn broker_password(config: &Config) -> Result<String, AppError> {
     let file = &config.broker.password_file;
     let password = if file.as_os_str().is_empty() {
         std::env::var("TRUC_BROKER_PASSWORD").map_err(|_| AppError::NoPassword)?
     } else {
-        std::fs::read_to_string(file).map_err(|_| AppError::NoPassword)?
+        std::fs::read_to_string(file).map_err(|source| AppError::PasswordFile {
+            path: file.clone(),
+            source,
+        })?
     };
     let password = password.trim_end_matches(['\r', '\n']).to_owned();
     if password.is_empty() {

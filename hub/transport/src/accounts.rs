@@ -45,7 +45,7 @@ pub enum AccountsError {
         source: Cause,
     },
     /// Wrong user or password, or no administrator.
-    #[error("the management interface refused user '{user}'; it must have the tag 'administrator'")]
+    #[error("the management interface refused user '{user}': wrong password, or no tag 'administrator'")]
     Refused {
         /// The user.
         user: String,

@@ -139,7 +139,8 @@ impl Trouble {
     /// From an error and its causes.
     #[must_use]
     pub fn of(error: &dyn std::error::Error, next: impl Into<String>) -> Self {
-        Self::new(chain(error), next)
+        // Some parsers end their text with a line end; an error is two lines.
+        Self::new(chain(error).trim_end(), next)
     }
 
     /// A file that cannot be read.
@@ -185,7 +186,7 @@ impl From<AppError> for Trouble {
         let next = match &error {
             AppError::Ledger(error) => return Self::from(error.clone()),
             AppError::Broker(_) => "`truc doctor` looks at the broker and says what is missing",
-            AppError::NoPassword => {
+            AppError::NoPassword | AppError::PasswordFile { .. } => {
                 "write the password into a file only the hub can read and name it in the configuration"
             }
             AppError::TrustFile { .. } | AppError::Trust(_) => {
@@ -207,7 +208,7 @@ impl From<truc_ledger::LedgerError> for Trouble {
         let next = match &error {
             LedgerError::Store(store) => match &**store {
                 StoreError::Schema { found, expected } if found < expected => {
-                    "run `truc migrate`, with the hub stopped"
+                    "check ledger.path; `truc migrate`, with the hub stopped, makes a ledger or updates its tables"
                 }
                 StoreError::Schema { .. } => "this ledger was written by a newer program: use that one",
                 StoreError::Full(_) => "make room on the ledger's disk",

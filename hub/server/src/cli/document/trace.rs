@@ -49,8 +49,8 @@ pub(super) fn trace(opened: &Opened, view: &DocumentView, now: Timestamp) -> Res
         places.text(),
         way.text()
     );
-    if let Some(next) = next_step(view) {
-        text.push_str("\n\n→ ");
+    for (index, next) in next_steps(view).into_iter().enumerate() {
+        text.push_str(if index == 0 { "\n\n→ " } else { "\n→ " });
         text.push_str(next);
     }
     let mut json = show::json_of(view);
@@ -102,22 +102,27 @@ fn place(view: &DocumentView, recipient: &RecipientRow, now: Timestamp) -> Strin
     }
 }
 
-/// What an operator would do about it, if anything.
-fn next_step(view: &DocumentView) -> Option<&'static str> {
+/// What an operator would do about it: one sentence for each kind of trouble.
+fn next_steps(view: &DocumentView) -> Vec<&'static str> {
     let any = |holds: fn(&TransportState) -> bool| view.recipients.iter().any(|row| holds(&row.state));
+    let mut steps = Vec::new();
     if any(|state| matches!(state, TransportState::Parked { .. })) {
-        Some(
-            "Văn bản đang tạm giữ và không tự đi tiếp: xem nguyên nhân ở trên. Muốn gửi, bên gửi sửa rồi gửi văn bản mới; có dấu hiệu mật thì không mở, báo người phụ trách bảo mật.",
-        )
-    } else if any(|state| matches!(state, TransportState::Undeliverable { .. })) {
-        Some("Có nơi nhận không gửi được: đơn vị gửi đã được báo; kiểm tra mã bằng truc directory show MÃ.")
-    } else if any(|state| matches!(state, TransportState::Forwarded { .. })) {
-        Some(
-            "Hệ thống nhận chưa lấy về: xem nó có đang chạy không (truc system list); gọi quản trị hệ thống đó.",
-        )
-    } else if any(|state| matches!(state, TransportState::Scheduled { .. })) {
-        Some("Đang chờ gửi: xem RabbitMQ và hộp nhận bằng truc doctor.")
-    } else {
-        None
+        steps.push(
+            "Đang tạm giữ và không tự đi tiếp: xem nguyên nhân ở trên. Muốn gửi, bên gửi sửa rồi gửi văn bản mới; có dấu hiệu mật thì không mở, báo người phụ trách bảo mật.",
+        );
     }
+    if any(|state| matches!(state, TransportState::Undeliverable { .. })) {
+        steps.push(
+            "Có nơi nhận không gửi được: đơn vị gửi đã được báo; kiểm tra mã bằng truc directory show MÃ.",
+        );
+    }
+    if any(|state| matches!(state, TransportState::Forwarded { .. })) {
+        steps.push(
+            "Hệ thống nhận chưa lấy về: xem nó có đang chạy không (truc system list); gọi quản trị hệ thống đó.",
+        );
+    }
+    if any(|state| matches!(state, TransportState::Scheduled { .. })) {
+        steps.push("Đang chờ gửi: xem RabbitMQ và hộp nhận bằng truc doctor.");
+    }
+    steps
 }

@@ -124,8 +124,8 @@ pub(in super::super) const fn accounts_next(error: &AccountsError) -> (&'static 
             "chạy RabbitMQ với plugin rabbitmq_management, kiểm tra broker.management_url",
         ),
         AccountsError::Refused { .. } => (
-            "rabbitmqctl set_user_tags <user> administrator",
-            "rabbitmqctl set_user_tags <tài khoản của trục> administrator",
+            "check the password, then: rabbitmqctl set_user_tags <user> administrator",
+            "kiểm tra mật khẩu, rồi: rabbitmqctl set_user_tags <tài khoản của trục> administrator",
         ),
         AccountsError::NotASystem { .. } => (
             "choose another system id, or take the user's tags away",
