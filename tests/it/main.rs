@@ -1,6 +1,7 @@
 //! Scenarios against a private RabbitMQ, hubs and adapters in processes of their own.
 
 mod broker;
+mod certificates;
 mod crash;
 mod demo;
 mod journey;
