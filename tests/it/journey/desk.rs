@@ -17,8 +17,6 @@ pub(super) struct Desk {
     system: String,
     /// Came and was not asked for yet.
     kept: Vec<Delivery>,
-    /// `taken` messages that named deliveries of others.
-    odd: Vec<String>,
 }
 
 impl Desk {
@@ -34,7 +32,6 @@ impl Desk {
             client,
             system: system.to_owned(),
             kept: Vec::new(),
-            odd: Vec::new(),
         }
     }
 
@@ -139,21 +136,16 @@ impl Desk {
         delivery.ack().await.doing("settling")
     }
 
-    /// Publishes a `taken` message and awaits its confirm.
+    /// Publishes a `taken` message and awaits its confirm. The hub answers none of them, whatever it names.
     pub(super) async fn say(&self, json: &str) -> Result<(), StageError> {
-        self.say_as(fresh_id(), json).await
-    }
-
-    /// The same about deliveries that are not this system's. The hub may answer once, that it knows none.
-    pub(super) async fn say_of_others(&mut self, json: &str) -> Result<(), StageError> {
-        let id = fresh_id();
-        self.odd.push(id.to_string());
-        self.say_as(id, json).await
-    }
-
-    async fn say_as(&self, id: MessageId, json: &str) -> Result<(), StageError> {
         self.client
-            .publish(Intake::Taken, id, json.as_bytes(), SealChoice::None, now())
+            .publish(
+                Intake::Taken,
+                fresh_id(),
+                json.as_bytes(),
+                SealChoice::None,
+                now(),
+            )
             .await
             .doing("saying taken")
     }
@@ -178,16 +170,6 @@ impl Desk {
             },
         )
         .await?;
-        for odd in std::mem::take(&mut self.odd) {
-            let answer = self.kept.iter().position(|delivery| {
-                delivery.properties.correlation_id.as_deref() == Some(&odd)
-                    && is(delivery, Outgoing::Refusal)
-                    && String::from_utf8_lossy(&delivery.body).contains("taken-unknown-delivery")
-            });
-            if let Some(index) = answer {
-                self.kept.remove(index).ack().await.doing("settling")?;
-            }
-        }
         check(self.kept.is_empty(), || {
             let came: Vec<String> = self.kept.iter().map(|delivery| described(delivery)).collect();
             format!(

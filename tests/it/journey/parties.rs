@@ -110,7 +110,7 @@ fn a_status_finds_its_document_or_is_refused_and_recorded() {
             ..named(&sent)
         };
         let spaced = ResponseFor {
-            code: Some(" 11 / STNMT-VP ".to_owned()),
+            code: Some(format!(" {} / {} ", sent.number, sent.notation)),
             document_id: None,
             ..named(&sent)
         };

@@ -59,19 +59,15 @@ fn taken_is_believed_of_ones_own_deliveries_only() {
         let their_id = delivery_id(&theirs);
         stands(&ledger, foreign, PHU_LUU, "forwarded").await?;
         districts.say(&format!("{{\"taken\":[\"{id}\"]}}")).await?;
-        districts
-            .say_of_others(&format!("{{\"taken\":[\"{their_id}\"]}}"))
-            .await?;
+        districts.say(&format!("{{\"taken\":[\"{their_id}\"]}}")).await?;
         odd(&ledger, "huyen-tuyen-quang", &their_id, Odd::Unknown).await?;
         districts
-            .say_of_others(&format!(
+            .say(&format!(
                 "{{\"refused\":[{{\"delivery\":\"{their_id}\",\"code\":\"x\",\"reason\":\"y\"}}]}}"
             ))
             .await?;
         let nobody = fresh_id().to_string();
-        districts
-            .say_of_others(&format!("{{\"taken\":[\"{nobody}\"]}}"))
-            .await?;
+        districts.say(&format!("{{\"taken\":[\"{nobody}\"]}}")).await?;
         odd(&ledger, "huyen-tuyen-quang", &nobody, Odd::Unknown).await?;
         let [unmoved, ..] = standing(&ledger, foreign, PHU_LUU).await?;
         check(unmoved == "forwarded", || {
