@@ -373,6 +373,18 @@ mod tests {
     }
 
     #[test]
+    fn days_ahead_have_a_most() {
+        use clap::Parser as _;
+        let parses = |days: i64| {
+            let days = days.to_string();
+            let words = ["truc", "system", "certificates", "--days", &days];
+            crate::cli::Cli::try_parse_from(words).is_ok()
+        };
+        assert!(parses(0) && parses(super::super::DAYS_MAX));
+        assert!(!parses(-1) && !parses(super::super::DAYS_MAX + 1));
+    }
+
+    #[test]
     fn what_the_hub_would_refuse_is_told_as_such() {
         let setting = Setting::new();
         let (good, bad) = (setting.issue(-1, 90 * DAY_S), setting.issue(-1, 90 * DAY_S));
