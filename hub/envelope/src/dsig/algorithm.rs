@@ -7,10 +7,10 @@ use std::fmt;
 
 use ring::digest;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_FIXED, ED25519,
-    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
-    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
-    UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA384_ASN1, ECDSA_P384_SHA256_ASN1, ECDSA_P384_SHA384_FIXED,
+    ED25519, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, UnparsedPublicKey, VerificationAlgorithm,
 };
 
 use crate::seal::KeyKind;
@@ -231,7 +231,10 @@ mod tests {
             assert_eq!(SignatureAlgorithm::of(other), None, "{other}");
         }
         assert_eq!(Canonicalization::of("http://www.w3.org/TR/xml-exc-c14n#"), None);
-        assert_eq!(DigestAlgorithm::of("http://www.w3.org/2001/04/xmldsig-more#md5"), None);
+        assert_eq!(
+            DigestAlgorithm::of("http://www.w3.org/2001/04/xmldsig-more#md5"),
+            None
+        );
     }
 
     #[test]

@@ -67,7 +67,9 @@ pub(super) fn document(
     loop {
         let Event { range, kind } = events.next()?;
         // The end of an empty element just before it has no bytes, and is not inside.
-        if skip.is_some_and(|skip| skip.start <= range.start && range.end > skip.start && range.end <= skip.end) {
+        if skip
+            .is_some_and(|skip| skip.start <= range.start && range.end > skip.start && range.end <= skip.end)
+        {
             continue;
         }
         let outside = events.depth() == 0;
@@ -75,7 +77,11 @@ pub(super) fn document(
             Kind::Start(element) => {
                 before_root = false;
                 observer.start(&element, events, range.start);
-                let declared: Vec<_> = events.scope().declared_at(events.scope_depth()).cloned().collect();
+                let declared: Vec<_> = events
+                    .scope()
+                    .declared_at(events.scope_depth())
+                    .cloned()
+                    .collect();
                 writer.start(element, events.scope(), events.depth(), &declared);
             }
             Kind::End(name) => writer.end(name, events.depth() + 1),
@@ -125,7 +131,11 @@ pub(super) fn element(
                 writer.start(element, events.scope(), events.depth(), &in_force);
             }
             Kind::Start(element) => {
-                let declared: Vec<_> = events.scope().declared_at(events.scope_depth()).cloned().collect();
+                let declared: Vec<_> = events
+                    .scope()
+                    .declared_at(events.scope_depth())
+                    .cloned()
+                    .collect();
                 writer.start(element, events.scope(), events.depth(), &declared);
             }
             Kind::End(name) => writer.end(name, events.depth() + 1),
@@ -167,9 +177,15 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
                 self.declarations(&mut declarations, depth);
             }
             Namespaces::Exclusive { inclusive } => {
-                let used = attributes.iter().map(|a| a.prefix).filter(|prefix| !prefix.is_empty());
+                let used = attributes
+                    .iter()
+                    .map(|a| a.prefix)
+                    .filter(|prefix| !prefix.is_empty());
                 let mut declarations: Vec<(&str, &str)> = Vec::new();
-                for prefix in used.chain([element.prefix]).chain(inclusive.iter().map(String::as_str)) {
+                for prefix in used
+                    .chain([element.prefix])
+                    .chain(inclusive.iter().map(String::as_str))
+                {
                     if prefix != "xml" && !declarations.iter().any(|(known, _)| *known == prefix) {
                         // Only the default namespace can be without a meaning, but for prefixes of the list.
                         match scope.lookup(prefix) {
@@ -214,7 +230,8 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
                 self.sink.take(prefix.as_bytes());
                 self.value(uri);
             }
-            self.written.push((depth, (*prefix).to_owned(), (*uri).to_owned()));
+            self.written
+                .push((depth, (*prefix).to_owned(), (*uri).to_owned()));
         }
     }
 
@@ -341,12 +358,23 @@ mod tests {
         let method = Method { namespaces, comments };
         let limits = Limits::default();
         let mut bytes = Vec::new();
-        document(&mut Events::document(text, &limits), None, &method, &mut (), &mut bytes).unwrap();
+        document(
+            &mut Events::document(text, &limits),
+            None,
+            &method,
+            &mut (),
+            &mut bytes,
+        )
+        .unwrap();
         String::from_utf8(bytes).unwrap()
     }
 
     fn check(text: &str, inclusive: &str, exclusive: &str) {
-        assert_eq!(canonical(text, Namespaces::Inclusive, Comments::With), inclusive, "{text}");
+        assert_eq!(
+            canonical(text, Namespaces::Inclusive, Comments::With),
+            inclusive,
+            "{text}"
+        );
         let without = Namespaces::Exclusive { inclusive: vec![] };
         assert_eq!(canonical(text, without, Comments::With), exclusive, "{text}");
     }
@@ -419,7 +447,14 @@ mod tests {
         };
         let limits = Limits::default();
         let mut bytes = Vec::new();
-        document(&mut Events::document(text, &limits), Some(&skip), &method, &mut (), &mut bytes).unwrap();
+        document(
+            &mut Events::document(text, &limits),
+            Some(&skip),
+            &method,
+            &mut (),
+            &mut bytes,
+        )
+        .unwrap();
         assert_eq!(bytes, b"<a>1<x></x>3<b></b></a>");
     }
 }

@@ -12,8 +12,8 @@ use quick_xml::events::Event as Parsed;
 
 use super::scope::{Binding, NS_XML, NS_XMLNS, Scope};
 use super::syntax::{
-    RawAttributes, attribute_value, check_declaration, first_disallowed, is_absolute_uri, is_blank, is_nc_name,
-    is_qualified_name, is_space, resolve, trim_start,
+    RawAttributes, attribute_value, check_declaration, first_disallowed, is_absolute_uri, is_blank,
+    is_nc_name, is_qualified_name, is_space, resolve, trim_start,
 };
 use crate::limits::{Limits, MAX_NAME_BYTES};
 
@@ -222,7 +222,12 @@ impl<'a> Events<'a> {
         }
     }
 
-    fn start(&mut self, inside: &'a str, name_length: usize, range: Range<usize>) -> Result<Event<'a>, Fault> {
+    fn start(
+        &mut self,
+        inside: &'a str,
+        name_length: usize,
+        range: Range<usize>,
+    ) -> Result<Event<'a>, Fault> {
         let at = range.start;
         if self.open.is_empty() && self.elements > 0 {
             return Err(malformed(at, "one root element"));
@@ -452,10 +457,16 @@ mod tests {
         for (text, events) in [
             ("<a/>", 2),
             ("\n<a ></a >\n", 4),
-            ("<?xml version='1.0'?><!--c--><?p?><a>t&amp;&#65;<![CDATA[<]]></a>", 8),
+            (
+                "<?xml version='1.0'?><!--c--><?p?><a>t&amp;&#65;<![CDATA[<]]></a>",
+                8,
+            ),
             ("<p:a xmlns:p='u:p' p:x='1' x='1'/>", 2),
             ("<a xmlns='u:a'><b xmlns=''/></a>", 4),
-            ("<a xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:lang='vi'/>", 2),
+            (
+                "<a xmlns:xml='http://www.w3.org/XML/1998/namespace' xml:lang='vi'/>",
+                2,
+            ),
         ] {
             assert_eq!(walk(text), Ok(events), "{text}");
         }
@@ -464,17 +475,62 @@ mod tests {
     #[test]
     fn what_it_does_not() {
         for text in [
-            "", "x", "<a>", "</a>", "<a></b>", "<a/><b/>", "<a/>x", "x<a/>", "<a/>&#65;", "<![CDATA[]]><a/>",
-            "<a>]]></a>", "<a>&x;</a>", "<a>&</a>", "<a b='1' b='2'/>", "<a b='1'c='2'/>", "<a b=1/>", "<a b/>",
-            "<a b='<'/>", "<p:a/>", "<a p:b='1'/>", "<a xmlns:p=''/>", "<a xmlns:p='rel'/>", "<a xmlns='rel'/>",
-            "<a xmlns:xml='u:x'/>", "<a xmlns:xmlns='u:x'/>", "<a xmlns:p='http://www.w3.org/2000/xmlns/'/>",
-            "<a xmlns:p='u:1' xmlns:p='u:1'/>", "<a xmlns:p='u:1' xmlns:q='u:1' p:x='1' q:x='1'/>",
-            "<a><!-- -- --></a>", "<a><!-- ---></a>", "<a><!-></a>", "<a><?xml version='1.0'?></a>",
-            "<a><?XML x?></a>", "<a><?1 x?></a>", " <?xml version='1.0'?><a/>", "<a>\u{1}</a>", "<a b='\u{1}'/>",
-            "<a>&#1;</a>", "<ª/>", "<1/>", "<a:b:c/>", "<a/ >", "< a/>", "<a><!ELEMENT a ANY></a>",
-            "<xmlns:a xmlns:xmlns='u:a'/>", "<a b='1'", "<a><!--", "<a><![CDATA[", "<a><?x", "<a b='",
+            "",
+            "x",
+            "<a>",
+            "</a>",
+            "<a></b>",
+            "<a/><b/>",
+            "<a/>x",
+            "x<a/>",
+            "<a/>&#65;",
+            "<![CDATA[]]><a/>",
+            "<a>]]></a>",
+            "<a>&x;</a>",
+            "<a>&</a>",
+            "<a b='1' b='2'/>",
+            "<a b='1'c='2'/>",
+            "<a b=1/>",
+            "<a b/>",
+            "<a b='<'/>",
+            "<p:a/>",
+            "<a p:b='1'/>",
+            "<a xmlns:p=''/>",
+            "<a xmlns:p='rel'/>",
+            "<a xmlns='rel'/>",
+            "<a xmlns:xml='u:x'/>",
+            "<a xmlns:xmlns='u:x'/>",
+            "<a xmlns:p='http://www.w3.org/2000/xmlns/'/>",
+            "<a xmlns:p='u:1' xmlns:p='u:1'/>",
+            "<a xmlns:p='u:1' xmlns:q='u:1' p:x='1' q:x='1'/>",
+            "<a><!-- -- --></a>",
+            "<a><!-- ---></a>",
+            "<a><!-></a>",
+            "<a><?xml version='1.0'?></a>",
+            "<a><?XML x?></a>",
+            "<a><?1 x?></a>",
+            " <?xml version='1.0'?><a/>",
+            "<a>\u{1}</a>",
+            "<a b='\u{1}'/>",
+            "<a>&#1;</a>",
+            "<ª/>",
+            "<1/>",
+            "<a:b:c/>",
+            "<a/ >",
+            "< a/>",
+            "<a><!ELEMENT a ANY></a>",
+            "<xmlns:a xmlns:xmlns='u:a'/>",
+            "<a b='1'",
+            "<a><!--",
+            "<a><![CDATA[",
+            "<a><?x",
+            "<a b='",
         ] {
-            assert!(matches!(walk(text), Err(FaultKind::Malformed(_))), "{text}: {:?}", walk(text));
+            assert!(
+                matches!(walk(text), Err(FaultKind::Malformed(_))),
+                "{text}: {:?}",
+                walk(text)
+            );
         }
         for text in [
             "<!DOCTYPE a><a/>",

@@ -44,7 +44,10 @@ impl Flaw {
     ) -> Self {
         Self {
             reason,
-            spot: Spot::Text { at, path: path.into() },
+            spot: Spot::Text {
+                at,
+                path: path.into(),
+            },
             expected: expected.into(),
             found: found.into(),
         }

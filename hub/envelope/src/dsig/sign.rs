@@ -131,7 +131,13 @@ fn element(key: &SigningKey, options: &SignOptions, digest: &str, value: &str) -
         let tokens: Vec<&str> = options
             .prefixes
             .iter()
-            .map(|prefix| if prefix.is_empty() { "#default" } else { prefix.as_str() })
+            .map(|prefix| {
+                if prefix.is_empty() {
+                    "#default"
+                } else {
+                    prefix.as_str()
+                }
+            })
             .collect();
         format!(
             "<ec:InclusiveNamespaces xmlns:ec=\"{NS_EXCLUSIVE}\" PrefixList=\"{}\"></ec:InclusiveNamespaces>",
@@ -152,7 +158,8 @@ fn element(key: &SigningKey, options: &SignOptions, digest: &str, value: &str) -
         options.digest.uri(),
     );
     let certificate = key.certificate();
-    let chain = std::iter::once(certificate.der()).chain(certificate.intermediates().iter().map(AsRef::as_ref));
+    let chain =
+        std::iter::once(certificate.der()).chain(certificate.intermediates().iter().map(AsRef::as_ref));
     for der in chain.take(super::MAX_CERTIFICATES) {
         // Writing to a String does not fail.
         let _ = write!(

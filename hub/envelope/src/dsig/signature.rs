@@ -322,7 +322,12 @@ impl<'e, 'a> Parser<'e, 'a> {
                 return Err(self.flaw(DsigReason::Object, range.start, "no Object", "one"));
             }
             Child::Element(_, range) => {
-                return Err(self.flaw(DsigReason::Form, range.start, "the end of Signature", "an element"));
+                return Err(self.flaw(
+                    DsigReason::Form,
+                    range.start,
+                    "the end of Signature",
+                    "an element",
+                ));
             }
         };
         let mut innermost: Vec<Attribute<'a>> = Vec::new();
@@ -467,7 +472,12 @@ impl<'e, 'a> Parser<'e, 'a> {
             let namespace = self.events.scope().lookup(element.prefix);
             let listed = namespace == Some(NS_EXCLUSIVE) && element.local == "InclusiveNamespaces";
             if !listed || !algorithm.is_exclusive() {
-                return Err(self.flaw(DsigReason::Form, range.start, "an empty element", "an element inside"));
+                return Err(self.flaw(
+                    DsigReason::Form,
+                    range.start,
+                    "an empty element",
+                    "an element inside",
+                ));
             }
             self.attributes(&element, range.start, &["PrefixList"])?;
             let list = element.attributes.iter().find(|a| a.name == "PrefixList");
@@ -480,7 +490,9 @@ impl<'e, 'a> Parser<'e, 'a> {
                 prefixes.push(match token {
                     "#default" => String::new(),
                     prefix if is_nc_name(prefix) => prefix.to_owned(),
-                    _ => return Err(self.flaw(DsigReason::Form, range.start, "a list of prefixes", "another")),
+                    _ => {
+                        return Err(self.flaw(DsigReason::Form, range.start, "a list of prefixes", "another"));
+                    }
                 });
             }
             self.end("InclusiveNamespaces", range.start)?;
@@ -501,7 +513,12 @@ impl<'e, 'a> Parser<'e, 'a> {
                 // A bare key proves nothing about its owner, and other systems leave notes here.
                 self.pass_over()?;
             } else {
-                return Err(self.flaw(DsigReason::KeyInfo, range.start, "X509Data", "another kind of key"));
+                return Err(self.flaw(
+                    DsigReason::KeyInfo,
+                    range.start,
+                    "X509Data",
+                    "another kind of key",
+                ));
             }
         }
         Ok(certificates)
@@ -584,9 +601,12 @@ impl<'e, 'a> Parser<'e, 'a> {
             Child::Element(element, range) if name == "SignedInfo" && self.is(&element, "Reference") => {
                 Err(self.flaw(DsigReason::References, range.start, "one Reference", "another"))
             }
-            Child::Element(..) => {
-                Err(self.flaw(DsigReason::Form, at, format!("the end of {name}"), "an element inside"))
-            }
+            Child::Element(..) => Err(self.flaw(
+                DsigReason::Form,
+                at,
+                format!("the end of {name}"),
+                "an element inside",
+            )),
         }
     }
 
@@ -595,7 +615,10 @@ impl<'e, 'a> Parser<'e, 'a> {
         let depth = self.events.depth();
         while self.events.depth() >= depth {
             let event = next(self.events)?;
-            if matches!(event.kind, Kind::Comment(_) | Kind::Instruction { .. } | Kind::CData(_)) {
+            if matches!(
+                event.kind,
+                Kind::Comment(_) | Kind::Instruction { .. } | Kind::CData(_)
+            ) {
                 return Err(self.stray(event.range.start));
             }
         }
@@ -661,7 +684,13 @@ impl<'e, 'a> Parser<'e, 'a> {
         self.flaw(DsigReason::Form, at, "elements and their values only", found)
     }
 
-    fn flaw(&self, reason: DsigReason, at: usize, expected: impl Into<String>, found: impl Into<String>) -> Flaw {
+    fn flaw(
+        &self,
+        reason: DsigReason,
+        at: usize,
+        expected: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Flaw {
         Flaw::at(reason, self.events, at, expected, found)
     }
 }

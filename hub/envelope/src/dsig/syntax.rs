@@ -259,9 +259,20 @@ mod tests {
     #[test]
     fn attributes_are_split_as_the_grammar_says() {
         assert_eq!(attributes("  "), Some(vec![]));
-        assert_eq!(attributes(" a = 'x\"y' b=\"\""), Some(vec![("a", "x\"y"), ("b", "")]));
+        assert_eq!(
+            attributes(" a = 'x\"y' b=\"\""),
+            Some(vec![("a", "x\"y"), ("b", "")])
+        );
         for bad in [
-            "a='x'", " a='x'b='y'", " a", " a=", " a=x", " a='x", " ='x'=", " a 'x'", " a='x' b",
+            "a='x'",
+            " a='x'b='y'",
+            " a",
+            " a=",
+            " a=x",
+            " a='x",
+            " ='x'=",
+            " a 'x'",
+            " a='x' b",
         ] {
             assert!(
                 attributes(bad).is_none_or(|found| found.iter().any(|(name, _)| !is_qualified_name(name))),
@@ -276,8 +287,20 @@ mod tests {
         assert_eq!(value("a\tb\r\nc\rd\ne"), Ok("a b c d e".to_owned()));
         assert_eq!(value("&#9;&#xA;&#13;&lt;&amp;"), Ok("\t\n\r<&".to_owned()));
         for bad in [
-            "<", "&", "&;", "&x;", "&#;", "&#x;", "&#-1;", "&#+65;", "&#0;", "&#xFFFE;", "&#xD800;", "&#X41;",
-            "&lt", "&#99999999999;",
+            "<",
+            "&",
+            "&;",
+            "&x;",
+            "&#;",
+            "&#x;",
+            "&#-1;",
+            "&#+65;",
+            "&#0;",
+            "&#xFFFE;",
+            "&#xD800;",
+            "&#X41;",
+            "&lt",
+            "&#99999999999;",
         ] {
             assert_eq!(value(bad), Err(Ungrammatical), "{bad}");
         }
@@ -288,7 +311,9 @@ mod tests {
         for good in ["a", "_", "edXML:To", "Văn-bản.1", "a\u{B7}", "ý", "\u{10000}"] {
             assert!(is_qualified_name(good), "{good}");
         }
-        for bad in ["", ":", "a:", ":a", "a:b:c", "1", "-a", "a:1", "ª", "µ", "×", "a b", "a/"] {
+        for bad in [
+            "", ":", "a:", ":a", "a:b:c", "1", "-a", "a:1", "ª", "µ", "×", "a b", "a/",
+        ] {
             assert!(!is_qualified_name(bad), "{bad}");
         }
     }
@@ -332,8 +357,23 @@ mod tests {
             assert!(is_absolute_uri(good), "{good}");
         }
         for bad in [
-            "", "a", "a/b", "../a", "#a", ":a", "1:a", "a b:c", "a:b c", "a:ă", "a:%4", "a:%zz", "a:b#c#d",
-            "http://h:x/", "http://", "http://[::1]/", "a:\t",
+            "",
+            "a",
+            "a/b",
+            "../a",
+            "#a",
+            ":a",
+            "1:a",
+            "a b:c",
+            "a:b c",
+            "a:ă",
+            "a:%4",
+            "a:%zz",
+            "a:b#c#d",
+            "http://h:x/",
+            "http://",
+            "http://[::1]/",
+            "a:\t",
         ] {
             assert!(!is_absolute_uri(bad), "{bad}");
         }
@@ -353,7 +393,11 @@ mod tests {
                 ("\t\r\n\u{7F}\u{85}", false),
             ] {
                 let text = format!("{blank}{bad}");
-                assert_eq!(first_disallowed(&text), found.then_some(before), "{before} {bad:?}");
+                assert_eq!(
+                    first_disallowed(&text),
+                    found.then_some(before),
+                    "{before} {bad:?}"
+                );
             }
         }
     }

@@ -225,7 +225,9 @@ fn signer(
         .filter(|candidate| algorithm.fits(candidate.key_kind()))
         .collect();
     if fitting.is_empty() {
-        let found = candidates.first().map_or_else(String::new, |c| c.key_kind().to_string());
+        let found = candidates
+            .first()
+            .map_or_else(String::new, |c| c.key_kind().to_string());
         let path = format!("{SIGNATURE_PATH}/SignedInfo/SignatureMethod");
         let expected = format!("a key for {algorithm}");
         return Err(Flaw::on(
@@ -239,9 +241,7 @@ fn signer(
     let mut refused = None;
     for certificate in &fitting {
         let kind = certificate.key_kind();
-        if !is_strong(kind)
-            || !algorithm.verify(kind, certificate.public_key(), signed, &signature.value)
-        {
+        if !is_strong(kind) || !algorithm.verify(kind, certificate.public_key(), signed, &signature.value) {
             continue;
         }
         match trust.check_chain(certificate, at) {
@@ -306,7 +306,10 @@ fn candidates(signature: &Signature<'_>, bound: &[BoundCertificate]) -> Result<V
         found.push(certificate.with_intermediates(others.map(|(_, der)| der.clone()).collect()));
     }
     for certificate in bound {
-        if !found.iter().any(|known| known.thumbprint() == certificate.thumbprint()) {
+        if !found
+            .iter()
+            .any(|known| known.thumbprint() == certificate.thumbprint())
+        {
             found.push(certificate.clone());
         }
     }

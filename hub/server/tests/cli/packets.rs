@@ -240,3 +240,90 @@ fn a_seal_is_made_and_verified() {
     .ends(1)
     .says(&["certificate-revoked"]);
 }
+
+#[test]
+fn packets_are_signed_inside_and_verified() {
+    let place = Place::new();
+    let packet = place.write("packet.edxml", packet());
+    place.run(&["authority", "new", "--dir", "ca"]).ends(0);
+    place
+        .run(&["authority", "issue", "--dir", "ca", "so-tnmt"])
+        .ends(0);
+    let (key, certificate) = ("ca/so-tnmt.key.pem", "ca/so-tnmt.pem");
+    let sign = ["envelope", "sign", "--key", key, "--cert", certificate];
+    let with = |more: &[&'static str], file: &str| -> Vec<String> {
+        let all = sign.iter().chain(more).map(|word| (*word).to_owned());
+        all.chain([file.to_owned()]).collect()
+    };
+    let run = |arguments: &[String]| place.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    run(&with(&["--output", "signed.edxml"], &packet))
+        .ends(0)
+        .says(&["Đã ký", "signed.edxml"]);
+
+    let verify = |file: &str, more: &[&str]| {
+        let mut arguments = vec!["envelope", "verify", "--anchors", "ca/root.pem"];
+        arguments.extend(more);
+        arguments.push(file);
+        place.run(&arguments)
+    };
+    verify("signed.edxml", &[])
+        .ends(0)
+        .says(&["HỢP LỆ", "ecdsa-sha256", "exc-c14n", "sha256"]);
+    // What is printed is a packet too.
+    let printed = run(&with(&["--canonicalization", "inclusive"], &packet))
+        .ends(0)
+        .out();
+    let printed = place.write("printed.edxml", printed);
+    let verdict = place.json(&["envelope", "verify", "--anchors", "ca/root.pem", &printed], 0);
+    assert_eq!(verdict["valid"], true);
+    assert_eq!(verdict["signature"]["state"], "valid");
+    assert_eq!(verdict["canonicalization"], "c14n");
+
+    // The answer is no: changed, unsigned, judged at another time, by other authorities, revoked.
+    let changed = std::fs::read_to_string(place.path("signed.edxml"))
+        .unwrap()
+        .replace("V/v báo cáo", "V/v BÁO CÁO");
+    let changed = place.write("changed.edxml", changed);
+    verify(&changed, &[])
+        .ends(1)
+        .says(&["KHÔNG hợp lệ", "dsig-digest"]);
+    verify(&packet, &[]).ends(1).says(&["KHÔNG CÓ chữ ký"]);
+    verify("signed.edxml", &["--at", "2001-01-01"])
+        .ends(1)
+        .says(&["certificate-not-yet-valid"]);
+    place.run(&["authority", "new", "--dir", "other"]).ends(0);
+    let other = [
+        "envelope",
+        "verify",
+        "--anchors",
+        "other/root.pem",
+        "signed.edxml",
+    ];
+    let verdict = place.json(&other, 1);
+    assert_eq!(verdict["signature"]["reason"], "certificate-untrusted");
+
+    place
+        .run(&["authority", "crl", "--dir", "ca", "--revoked", "ca/so-tnmt.pem"])
+        .ends(0);
+    verify("signed.edxml", &["--crl", "ca/root.crl.pem"])
+        .ends(1)
+        .says(&["certificate-revoked"]);
+
+    // And what cannot be done at all.
+    run(&with(&[], "signed.edxml")).troubles(&["already has a signature"]);
+    run(&with(&["--pss"], &packet)).troubles(&["--pss"]);
+    place
+        .run(&["envelope", "verify", "signed.edxml"])
+        .troubles(&["no trust anchors"]);
+    place
+        .run(&[
+            "envelope",
+            "verify",
+            "--seal",
+            "x",
+            "--anchors",
+            "ca/root.pem",
+            "signed.edxml",
+        ])
+        .ends(2);
+}

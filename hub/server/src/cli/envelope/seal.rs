@@ -1,18 +1,18 @@
-//! `truc envelope seal` and `verify`: the header `truc-seal` by hand, to try an adapter against.
+//! `truc envelope seal`, and `verify` of a seal: the header `truc-seal` by hand, to try an adapter against.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
-use truc_envelope::seal::{self, BoundCertificate, Claims, Expected, SealingKey, Tolerance};
+use truc_envelope::seal::{self, BoundCertificate, Claims, Expected, SealingKey, Tolerance, Trust};
 use truc_model::{MessageId, Sha256, SystemId};
 
 use super::super::Context;
 use super::super::answer::{Answer, Exit, Trouble};
 use super::super::show::{Facts, moment, or_none};
 use super::super::words;
-use crate::app;
+use crate::config::Config;
 
 /// Options of `truc envelope seal`.
 #[derive(Debug, Clone, Args)]
@@ -34,41 +34,15 @@ pub struct SealOptions {
     pub file: PathBuf,
 }
 
-/// Options of `truc envelope verify`.
-#[derive(Debug, Clone, Args)]
-pub struct VerifyOptions {
-    /// The seal: the header's value
-    #[arg(
-        long,
-        value_name = "VALUE",
-        required_unless_present = "seal_file",
-        conflicts_with = "seal_file"
-    )]
-    pub seal: Option<String>,
-    /// A file with the seal
-    #[arg(long, value_name = "FILE")]
-    pub seal_file: Option<PathBuf>,
-    /// Certificates bound to the system, PEM
-    #[arg(long, value_name = "PEM", required = true)]
-    pub cert: Vec<PathBuf>,
-    /// Trust anchors, PEM; without any those of the configuration
-    #[arg(long, value_name = "PEM")]
-    pub anchors: Vec<PathBuf>,
-    /// Revocation lists, PEM or DER; without any those of the configuration
-    #[arg(long, value_name = "FILE")]
-    pub crl: Vec<PathBuf>,
-    /// The system that submitted
-    #[arg(long, value_name = "ID")]
-    pub system: SystemId,
-    /// The AMQP message_id
-    #[arg(long, value_name = "UUID")]
-    pub message_id: MessageId,
-    /// As if the hub received it at this moment (Viet Nam time, or with an offset); default now
-    #[arg(long, value_name = "TIME", value_parser = words::since)]
-    pub at: Option<jiff::Timestamp>,
-    /// The packet
-    #[arg(value_name = "FILE")]
-    pub file: PathBuf,
+/// A seal with everything it is compared with.
+pub(super) struct Sealed<'a> {
+    pub(super) value: &'a str,
+    pub(super) system: &'a SystemId,
+    pub(super) message_id: MessageId,
+    /// Files with the certificates bound to the system.
+    pub(super) certificates: &'a [PathBuf],
+    pub(super) packet: &'a [u8],
+    pub(super) now: jiff::Timestamp,
 }
 
 /// Makes a seal; the answer is the header's value and nothing else.
@@ -112,47 +86,26 @@ pub(super) fn seal(context: &Context, options: &SealOptions) -> Result<Answer, T
 ///
 /// # Errors
 /// [`Trouble`] when a file cannot be read.
-pub(super) fn verify(context: &Context, options: &VerifyOptions) -> Result<Answer, Trouble> {
-    let mut config = context.config()?;
-    if !options.anchors.is_empty() {
-        config.seal.anchors.clone_from(&options.anchors);
-    }
-    if !options.crl.is_empty() {
-        config.seal.crls.clone_from(&options.crl);
-    }
-    if config.seal.anchors.is_empty() {
-        return Err(Trouble::new(
-            "there are no trust anchors",
-            "name them with --anchors, or in seal.anchors",
-        ));
-    }
-    let trust = app::trust(&config)?;
-    let mut bound = Vec::with_capacity(options.cert.len());
-    for path in &options.cert {
+pub(super) fn verify(sealed: &Sealed<'_>, config: &Config, trust: &Trust) -> Result<Answer, Trouble> {
+    let mut bound = Vec::with_capacity(sealed.certificates.len());
+    for path in sealed.certificates {
         let certificate = BoundCertificate::from_pem(&words::read_text(path)?).map_err(|error| {
             Trouble::of(&error, format!("{} must be a certificate in PEM", path.display()))
         })?;
         bound.push(certificate);
     }
-    let value = match (&options.seal, &options.seal_file) {
-        (Some(value), _) => value.clone(),
-        (None, Some(file)) => words::read_text(file)?,
-        // clap asks for one of the two.
-        (None, None) => String::new(),
-    };
-    let body = super::read(&options.file)?;
     let expected = Expected {
-        system: &options.system,
-        message_id: options.message_id,
-        sha256: Sha256::of(&body),
-        size: body.len() as u64,
-        now: options.at.unwrap_or_else(|| context.clock.now()),
+        system: sealed.system,
+        message_id: sealed.message_id,
+        sha256: Sha256::of(sealed.packet),
+        size: sealed.packet.len() as u64,
+        now: sealed.now,
         tolerance: Tolerance {
             max_ahead: Duration::from_secs(config.seal.max_ahead_s.into()),
             max_age: Duration::from_secs(u64::from(config.seal.max_age_days) * 24 * 60 * 60),
         },
     };
-    match seal::verify(value.trim(), &expected, &bound, &trust) {
+    match seal::verify(sealed.value, &expected, &bound, trust) {
         Ok(valid) => {
             let mut facts = Facts::default();
             facts.add("Người niêm", valid.signer());
