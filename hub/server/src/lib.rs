@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod flow;
+pub mod inspect;
 pub mod queues;
 pub mod telemetry;
 pub mod trust;

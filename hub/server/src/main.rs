@@ -2,7 +2,16 @@
 
 use std::process::ExitCode;
 
+use truc_server::{cli, inspect};
+
+fn main() -> ExitCode {
+    if let Some(code) = inspect::worker::run_if_asked(std::env::args_os()) {
+        return code;
+    }
+    in_runtime()
+}
+
 #[tokio::main]
-async fn main() -> ExitCode {
-    truc_server::cli::run(std::env::args_os()).await
+async fn in_runtime() -> ExitCode {
+    cli::run(std::env::args_os()).await
 }

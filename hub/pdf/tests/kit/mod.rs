@@ -286,8 +286,19 @@ fn int(value: u8) -> Vec<u8> {
 }
 
 fn oid(dotted: &str) -> Vec<u8> {
-    let oid = der::asn1::ObjectIdentifier::new_unwrap(dotted);
-    tlv(0x06, oid.as_bytes())
+    let arcs: Vec<u32> = dotted.split('.').map(|arc| arc.parse().unwrap()).collect();
+    let mut bytes = vec![(arcs[0] * 40 + arcs[1]) as u8];
+    for arc in &arcs[2..] {
+        let groups = (0..5).rev().map(|group| (arc >> (7 * group)) & 0x7F);
+        let groups: Vec<u8> = groups
+            .skip_while(|group| *group == 0)
+            .map(|group| group as u8)
+            .collect();
+        let (last, first) = groups.split_last().unwrap_or((&0, &[]));
+        bytes.extend(first.iter().map(|group| group | 0x80));
+        bytes.push(*last);
+    }
+    tlv(0x06, &bytes)
 }
 
 /// Tag, length, value.

@@ -27,6 +27,8 @@ pub struct Config {
     pub intake: Intake,
     /// How it is forwarded.
     pub delivery: Delivery,
+    /// Looking at attached PDFs.
+    pub inspect: Inspect,
     /// Trust in seals.
     pub seal: Seal,
     /// The directory.
@@ -139,6 +141,22 @@ pub struct Delivery {
     pub retry_max_ms: u64,
     /// Age at which an untaken delivery is told of.
     pub not_taken_after_h: u64,
+}
+
+/// Looking at attached PDFs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Inspect {
+    /// Worker processes; 0 = nobody looks.
+    pub pdf_workers: usize,
+    /// Longest for one PDF.
+    pub pdf_time_ms: u64,
+    /// Longest that a document waits for workers.
+    pub pdf_wait_ms: u64,
+    /// Most memory of one worker.
+    pub pdf_memory_mb: u64,
+    /// Largest PDF.
+    pub pdf_max_bytes: usize,
 }
 
 /// Trust in seals.

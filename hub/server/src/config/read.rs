@@ -177,6 +177,33 @@ fn check(config: &Config) -> Vec<Problem> {
         "intake.max_recipients",
         "is at least 1",
     );
+    let inspect = &config.inspect;
+    ask(
+        inspect.pdf_workers <= MAX_PDF_WORKERS,
+        "inspect.pdf_workers",
+        "is at most 64",
+    );
+    ask(
+        (1..=60_000).contains(&inspect.pdf_time_ms),
+        "inspect.pdf_time_ms",
+        "is from 1 to 60000",
+    );
+    ask(
+        inspect.pdf_wait_ms <= 60_000,
+        "inspect.pdf_wait_ms",
+        "is at most 60000: a document waits for it",
+    );
+    ask(
+        (1..=MAX_BODY_BYTES).contains(&inspect.pdf_max_bytes),
+        "inspect.pdf_max_bytes",
+        "is from 1 to 134217728",
+    );
+    ask(
+        inspect.pdf_memory_mb <= 65_536
+            && inspect.pdf_memory_mb >= 64 + 4 * (inspect.pdf_max_bytes as u64 / (1024 * 1024)),
+        "inspect.pdf_memory_mb",
+        "is at least 64 and four times pdf_max_bytes, and at most 65536",
+    );
     ask(config.delivery.window > 0, "delivery.window", "is at least 1");
     ask(
         config.delivery.claim_max > 0,
@@ -210,6 +237,9 @@ fn check(config: &Config) -> Vec<Problem> {
     );
     problems
 }
+
+/// Most workers that look at PDFs.
+const MAX_PDF_WORKERS: usize = 64;
 
 /// Largest packet that can be configured: RabbitMQ 3.x takes 128 MiB by default.
 const MAX_BODY_BYTES: usize = 128 * 1024 * 1024;
@@ -274,6 +304,11 @@ mod tests {
             ("[hub]\ncode = \"000.00.00.H60\"", "hub.code"),
             ("[intake]\nmax_body_bytes = 134217729", "intake.max_body_bytes"),
             ("[secrecy]\nmarkings = [\" \"]", "secrecy.markings"),
+            ("[inspect]\npdf_workers = 65", "inspect.pdf_workers"),
+            ("[inspect]\npdf_time_ms = 0", "inspect.pdf_time_ms"),
+            ("[inspect]\npdf_wait_ms = 60001", "inspect.pdf_wait_ms"),
+            ("[inspect]\npdf_max_bytes = 134217729", "inspect.pdf_max_bytes"),
+            ("[inspect]\npdf_memory_mb = 127", "inspect.pdf_memory_mb"),
             ("x = [", "TOML"),
         ] {
             let message = with(text).unwrap_err().to_string();
@@ -282,5 +317,7 @@ mod tests {
         }
         assert!(with("[delivery]\nlease_s = 31").is_ok());
         assert!(with("[intake]\nmax_body_bytes = 134217728").is_ok());
+        assert!(with("[inspect]\npdf_workers = 64\npdf_memory_mb = 128").is_ok());
+        assert!(with("[inspect]\npdf_workers = 0").is_ok());
     }
 }

@@ -7,6 +7,7 @@
 use std::io::IsTerminal as _;
 
 use truc_ledger::{LedgerError, TakenOutcome};
+use truc_model::pdf::Unreadable;
 use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, RefusalCode, SystemId};
 use truc_transport::{BrokerError, BrokerState, PublishError, SettleError};
@@ -74,6 +75,16 @@ pub enum Event<'a> {
         intake: Intake,
         /// What failed, one word.
         reason: &'a str,
+    },
+    /// A worker that looked at a PDF was ended, or ended by itself; another takes its place.
+    PdfWorkerEnded {
+        /// What of.
+        why: Unreadable,
+    },
+    /// No worker that looks at PDFs could be started.
+    NoPdfWorker {
+        /// Why.
+        error: &'a std::io::Error,
     },
     /// A settlement did not reach the broker; the message will come again.
     NotSettled {
@@ -208,6 +219,12 @@ pub fn emit(event: Event<'_>) {
                 reason,
                 "message given up by a defect and put to the dead letters"
             );
+        }
+        Event::PdfWorkerEnded { why } => {
+            tracing::warn!(?why, "worker that looked at a PDF ended, replaced");
+        }
+        Event::NoPdfWorker { error } => {
+            tracing::error!(error = %chain(error), "no worker that looks at PDFs could be started, they stay unchecked");
         }
         Event::NotSettled { error } => {
             tracing::warn!(error = %chain(error), "settlement did not reach the broker, the message will come again");
