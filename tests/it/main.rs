@@ -8,4 +8,5 @@ mod journey;
 mod permissions;
 mod python;
 mod refusals;
+mod signatures;
 mod window;

@@ -214,6 +214,10 @@ refusals! {
     EnvelopeBadValue = "envelope-bad-value", SenderIt, AfterCorrection,
         "Một thành phần của gói tin có giá trị không đọc được.",
         "An element's value cannot be read.";
+    /// The XML signature inside the packet does not hold, and nothing else answers for the bytes.
+    XmlSignatureInvalid = "xml-signature-invalid", SenderIt, AfterCorrection,
+        "Chữ ký XML trong gói tin không hợp lệ, và không có dấu niêm thay cho nó.",
+        "The XML signature inside the packet does not hold, and there is no seal in its place.";
     /// Neither seal nor XML signature, and the system's policy asks for one.
     SealMissing = "seal-missing", SenderIt, AfterCorrection,
         "Gói tin chưa được ký: thiếu dấu niêm truc-seal mà trục yêu cầu với hệ thống này.",

@@ -35,8 +35,6 @@ pub enum SignatureState {
         /// A refusal code's word, or for XML-DSig the reason.
         reason: String,
     },
-    /// There is one, and this hub does not judge this form yet: it is carried unchanged.
-    Unjudged,
 }
 
 /// The verdict on one submission.

@@ -202,7 +202,7 @@ fn refusals_fit() {
                 Refusal::new(
                     RefusalCode::SenderNotServed,
                     Place::Element {
-                        path: "MessageHeader/From/OrganId".to_owned(),
+                        path: "edXML/edXMLEnvelope/edXMLHeader/MessageHeader/From/OrganId".to_owned(),
                         line: 0,
                         column: 0,
                     },
@@ -326,7 +326,7 @@ fn signature_verdicts_fit() {
         "signature",
         &[(
             "signature",
-            verdict(valid(Some(moment())), SignatureState::Unjudged),
+            verdict(valid(Some(moment())), SignatureState::Absent),
         )],
     );
     for state in [
@@ -335,7 +335,6 @@ fn signature_verdicts_fit() {
         SignatureState::Invalid {
             reason: RefusalCode::SealSignature.as_str().to_owned(),
         },
-        SignatureState::Unjudged,
     ] {
         schema.must_fit(&verdict(state.clone(), state));
     }

@@ -95,7 +95,7 @@ impl Hub {
             facts: facts(id),
             verdict: SignatureVerdict {
                 seal: SignatureState::Absent,
-                xml: SignatureState::Unjudged,
+                xml: SignatureState::Absent,
                 vouched_by_channel: true,
             },
             warnings: vec![],

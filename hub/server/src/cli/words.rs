@@ -170,7 +170,6 @@ pub(super) fn verdict(verdict: &SignatureVerdict) -> String {
                 parts.push(format!("{label} hợp lệ ({algorithm}, {signer})"));
             }
             SignatureState::Invalid { reason } => parts.push(format!("{label} không hợp lệ ({reason})")),
-            SignatureState::Unjudged => parts.push(format!("{label} có, chưa kiểm tra")),
             SignatureState::Absent => {}
         }
     }
@@ -221,12 +220,14 @@ mod tests {
                 signer: "so-tnmt".to_owned(),
                 signed_at: None,
             },
-            xml: SignatureState::Unjudged,
+            xml: SignatureState::Invalid {
+                reason: "dsig-digest".to_owned(),
+            },
             ..nothing
         };
         assert_eq!(
             verdict(&sealed),
-            "dấu niêm hợp lệ (ES256, so-tnmt); chữ ký XML có, chưa kiểm tra [valid]"
+            "dấu niêm hợp lệ (ES256, so-tnmt); chữ ký XML không hợp lệ (dsig-digest) [valid]"
         );
     }
 }

@@ -108,6 +108,7 @@ pub struct Examined {
     system: Option<SystemId>,
     message_id: Option<MessageId>,
     seal: SignatureState,
+    xml: SignatureState,
     reading: Option<Reading>,
     sender: Option<Party>,
     park: Option<ParkCause>,
@@ -124,6 +125,8 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
         system: None,
         message_id: None,
         seal: SignatureState::Absent,
+        xml: SignatureState::Absent,
+        xml_flaw: None,
         reading: None,
         sender: None,
         park: None,
@@ -139,6 +142,7 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
         system,
         message_id,
         seal,
+        xml,
         reading,
         sender,
         park,
@@ -151,6 +155,7 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
         system,
         message_id,
         seal,
+        xml,
         reading,
         sender,
         park,
@@ -175,6 +180,7 @@ impl Examined {
             system,
             message_id,
             seal,
+            xml,
             reading,
             sender,
             park,
@@ -188,7 +194,7 @@ impl Examined {
                     .map(|system| system.policy.signature);
                 let verdict = SignatureVerdict {
                     seal,
-                    xml: xml_signature(&reading),
+                    xml,
                     vouched_by_channel: policy == Some(SignaturePolicy::ChannelVouches),
                 };
                 Ok(Verified {
@@ -214,17 +220,5 @@ impl Examined {
                 findings,
             })),
         }
-    }
-}
-
-fn xml_signature(reading: &Reading) -> SignatureState {
-    match &reading.packet {
-        truc_envelope::Packet::Document(document) => match document.signature {
-            truc_envelope::SignaturePresence::XmlDsig => SignatureState::Unjudged,
-            truc_envelope::SignaturePresence::Absent | truc_envelope::SignaturePresence::OtherForm => {
-                SignatureState::Absent
-            }
-        },
-        truc_envelope::Packet::Status(_) => SignatureState::Absent,
     }
 }

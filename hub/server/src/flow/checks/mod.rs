@@ -6,10 +6,11 @@
 //! | 1 | [`message`] | unknown system, no `message_id`, wrong type, empty or too large a body |
 //! | 2 | [`seal`] | a seal that does not hold |
 //! | 3 | [`envelope`] | bytes that are no packet, not of the declared kind, or beyond a limit |
-//! | 4 | [`signed`] | nobody answers for the bytes, and the system's policy asks for it |
-//! | 5 | [`sender`] | a `From` unknown here, or not the calling system's |
-//! | 6 | [`path`] | a packet that already passed this hub |
-//! | 7 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
+//! | 4 | [`xml_signature`] | nothing by itself: it judges the XML signature inside the packet |
+//! | 5 | [`signed`] | nobody answers for the bytes, and the system's policy asks for it |
+//! | 6 | [`sender`] | a `From` unknown here, or not the calling system's |
+//! | 7 | [`path`] | a packet that already passed this hub |
+//! | 8 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
 //!
 //! To add one: a file here, a line in [`ORDER`] at its place, a refusal code with its page, and a packet
 //! in `tests/documents/` named by the code.
@@ -21,6 +22,7 @@ pub mod seal;
 pub mod secrecy;
 pub mod sender;
 pub mod signed;
+pub mod xml_signature;
 
 use truc_model::{
     MessageId, ParkCause, Party, Refusal, RefusalCode, Sha256, SignatureState, SystemId, refusal::Place,
@@ -53,6 +55,10 @@ pub struct Examination<'a> {
     pub message_id: Option<MessageId>,
     /// What the seal came to.
     pub seal: SignatureState,
+    /// What the XML signature came to.
+    pub xml: SignatureState,
+    /// Why the XML signature does not hold: a finding only if nothing else answers for the bytes.
+    pub xml_flaw: Option<Refusal>,
     /// The packet.
     pub reading: Option<truc_envelope::Reading>,
     /// Who sends, resolved.
@@ -81,10 +87,11 @@ impl Examination<'_> {
 pub type Check = fn(&mut Examination<'_>) -> Next;
 
 /// The order.
-pub const ORDER: [Check; 7] = [
+pub const ORDER: [Check; 8] = [
     message::check,
     seal::check,
     envelope::check,
+    xml_signature::check,
     signed::check,
     sender::check,
     path::check,

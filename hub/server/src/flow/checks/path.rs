@@ -23,7 +23,7 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         .count();
     if own > OWN_HOPS_MAX {
         let place = Place::Element {
-            path: "TraceHeaderList/TraceHeader".to_owned(),
+            path: "edXML/edXMLEnvelope/edXMLHeader/TraceHeaderList/TraceHeader".to_owned(),
             line: 0,
             column: 0,
         };

@@ -17,7 +17,7 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         Packet::Status(status) => status.from.organ_id.clone(),
     };
     let place = Place::Element {
-        path: "MessageHeader/From/OrganId".to_owned(),
+        path: "edXML/edXMLEnvelope/edXMLHeader/MessageHeader/From/OrganId".to_owned(),
         line: 0,
         column: 0,
     };
