@@ -15,7 +15,7 @@ use truc_ledger::rows::{
 };
 use truc_ledger::store::{DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX};
 use truc_ledger::{StoreError, Transaction};
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
 
 use crate::column::Columns as _;
 use crate::fault::store_error;
@@ -301,6 +301,18 @@ impl Transaction for SqliteTransaction {
              ORDER BY moment, event, line LIMIT $2";
         let rows = sqlx::query(statement)
             .bind(before.as_microsecond())
+            .bind(limit(max))
+            .fetch_all(self.db()?)
+            .await
+            .map_err(store_error)?;
+        rows.iter().map(row::outbox).collect()
+    }
+
+    async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $1 AND place = 'forwarded' \
+             ORDER BY moment, event, line LIMIT $2";
+        let rows = sqlx::query(statement)
+            .bind(system.as_str())
             .bind(limit(max))
             .fetch_all(self.db()?)
             .await

@@ -12,8 +12,8 @@ use jiff::{Timestamp, civil};
 use serde::{Deserialize, Serialize};
 use truc_model::wire::{Intake, Outgoing, WarningLine};
 use truc_model::{
-    DeliveryUid, DocumentIdentity, DocumentUid, MessageId, Operation, ParkCause, Party, Refusal, Sha256,
-    SignatureVerdict, StatusCode, SystemId, UndeliverableCause, Urgency,
+    DeliveryUid, DocumentIdentity, DocumentUid, MessageId, Operation, ParkCause, Party, PdfSignatures,
+    Refusal, Sha256, SignatureVerdict, StatusCode, SystemId, UndeliverableCause, Urgency,
 };
 
 /// The idempotency key of a submission: AMQP `message_id`, unique for the sending system. Kept for ever.
@@ -98,6 +98,9 @@ pub struct AttachmentFacts {
     pub sniffed: Option<String>,
     /// Something worth telling, e.g. that label and content differ.
     pub note: Option<String>,
+    /// The signatures inside a PDF; `None` when it is none, or nobody was to look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<PdfSignatures>,
 }
 
 /// What to do with a document whose identity already belongs to other bytes.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
-use truc_model::{Clock, DocumentUid, Random, Sha256};
+use truc_model::{Clock, DocumentUid, Random, Sha256, SystemId};
 
 use crate::balance::{Balance, BalanceFilter, BalanceRow};
 use crate::command::{
@@ -196,6 +196,19 @@ impl Ledger {
     pub async fn resend(&self, order: Resend) -> Result<ResendOutcome, LedgerError> {
         match self.ask(Command::Resend(order)).await? {
             Reply::Resent(outcome) => Ok(outcome),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    /// An inbox was found missing on the broker, with what lay in it: everything forwarded to it and not taken
+    /// is scheduled again, under the same ids, with an event each. Gives how many, at most
+    /// [`crate::rules::INBOX_LOST_MAX`]; call again until it gives none.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn inbox_lost(&self, system: SystemId) -> Result<usize, LedgerError> {
+        match self.ask(Command::InboxLost(system)).await? {
+            Reply::GoAgain(count) => Ok(count),
             _ => Err(MIXED_UP),
         }
     }

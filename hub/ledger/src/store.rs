@@ -119,6 +119,8 @@ pub trait Transaction: Send {
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
     /// Messages forwarded before `before`, untaken, of which no alert was raised; oldest first.
     async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Messages forwarded to one inbox and untaken, oldest first, at most `max`.
+    async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
     /// Bodies by digest.
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError>;
     /// Ends the leases of one owner. Gives how many.

@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
 use crate::flow::rules::Rules;
+use crate::inspect::{Pool, Program};
 use crate::queues::Queues;
 use crate::telemetry::{Event, emit};
 use crate::trust::{self, Change, FilesError};
@@ -211,6 +212,7 @@ pub struct App {
     broker: Arc<dyn Broker>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
+    pdfs: Program,
 }
 
 impl App {
@@ -237,6 +239,16 @@ impl App {
             broker,
             ledger,
             clock,
+            pdfs: Program::own(),
+        }
+    }
+
+    /// The same hub, whose workers for PDFs are another program: for tests, which are not `truc` themselves.
+    #[must_use]
+    pub fn with_pdf_worker(self, program: Program) -> Self {
+        Self {
+            pdfs: program,
+            ..self
         }
     }
 
@@ -251,10 +263,15 @@ impl App {
             broker,
             ledger,
             clock,
+            pdfs,
         } = self;
         let directory = Arc::new(directory(&ledger).await?);
         let systems: Vec<SystemId> = directory.systems().map(|system| system.id.clone()).collect();
-        let queues = Arc::new(Queues::new(Arc::clone(&broker), queue_type(&config)));
+        let queues = Arc::new(Queues::new(
+            Arc::clone(&broker),
+            ledger.clone(),
+            queue_type(&config),
+        ));
         let declared = tokio::select! {
             declared = queues.declare_first(&systems) => declared,
             () = stopped(&mut stop) => {
@@ -290,6 +307,7 @@ impl App {
             rules: rules_out,
             clock: Arc::clone(&clock),
             workers: Arc::new(Semaphore::new(workers)),
+            pdfs: Pool::new(pdfs, (&config.inspect).into()),
         };
 
         let mut parts: JoinSet<Result<(), AppError>> = JoinSet::new();

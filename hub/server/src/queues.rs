@@ -2,6 +2,9 @@
 //! and declared again whenever something may be missing. A queue that is gone would else stay gone, with
 //! everything for it waiting, until somebody starts the hub anew.
 //!
+//! An inbox that is missing was lost with what lay in it (a disk, a slip of somebody's hand): the ledger schedules
+//! that again before the inbox is declared anew, when nobody could tell any more.
+//!
 //! Declaring changes nothing where all is well. One inbox that exists with other arguments is told of and left
 //! alone: it must not keep the province's other inboxes, or a new directory, from being put in force.
 
@@ -10,11 +13,13 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
+use truc_ledger::Ledger;
 use truc_model::SystemId;
 use truc_model::wire::{DEAD_QUEUE, inbox};
 use truc_transport::{Broker, BrokerError, QueueType, Topology};
 
 use crate::app::stopped;
+use crate::flow::record::until_committed;
 use crate::flow::rules::Rules;
 use crate::telemetry::{Event, emit};
 
@@ -30,9 +35,12 @@ pub const DECLARE_PAUSE: Duration = Duration::from_secs(2);
 /// See the module.
 pub struct Queues {
     broker: Arc<dyn Broker>,
+    ledger: Ledger,
     queue_type: QueueType,
     /// Something was found missing: declare again.
     missing: Notify,
+    /// One declaration at a time.
+    declaring: Mutex<()>,
     /// Messages seen among the dead letters at the last look.
     dead: Mutex<u32>,
 }
@@ -40,11 +48,13 @@ pub struct Queues {
 impl Queues {
     /// The queues on `broker`.
     #[must_use]
-    pub fn new(broker: Arc<dyn Broker>, queue_type: QueueType) -> Self {
+    pub fn new(broker: Arc<dyn Broker>, ledger: Ledger, queue_type: QueueType) -> Self {
         Self {
             broker,
+            ledger,
             queue_type,
             missing: Notify::new(),
+            declaring: Mutex::new(()),
             dead: Mutex::new(0),
         }
     }
@@ -122,6 +132,10 @@ impl Queues {
     /// # Errors
     /// [`BrokerError`], but none for an inbox that exists with other arguments.
     pub async fn declare(&self, systems: &[SystemId]) -> Result<(), BrokerError> {
+        let _one_at_a_time = self.declaring.lock().await;
+        for system in systems {
+            self.look_for(system).await?;
+        }
         let mut systems = systems.to_vec();
         // Each round declares everything or leaves one system out.
         loop {
@@ -147,6 +161,23 @@ impl Queues {
         }
     }
 
+    /// Finds out whether an inbox is missing, and has what lay in it sent again.
+    async fn look_for(&self, system: &SystemId) -> Result<(), BrokerError> {
+        match self.broker.queue_depth(&inbox(system)).await {
+            Err(BrokerError::NotFound { .. }) => {}
+            other => return other.map(drop),
+        }
+        let mut deliveries = 0;
+        // Fewer each time, and none in the end: what is scheduled is not forwarded.
+        while let Ok(again @ 1..) = until_committed(|| self.ledger.inbox_lost(system.clone())).await {
+            deliveries += again;
+        }
+        if deliveries > 0 {
+            emit(Event::InboxLost { system, deliveries });
+        }
+        Ok(())
+    }
+
     /// Tells when there are more dead letters than at the last look: whoever put them there, somebody must
     /// see them.
     async fn look_at_dead_letters(&self) {
@@ -162,6 +193,8 @@ impl Queues {
 
 #[cfg(test)]
 mod tests {
+    use truc_ledger::MemoryStore;
+    use truc_model::{SystemClock, SystemRandom};
     use truc_transport::MemoryBroker;
 
     use super::*;
@@ -169,6 +202,12 @@ mod tests {
     #[tokio::test]
     async fn one_odd_inbox_keeps_no_other_from_being_declared() {
         let broker = Arc::new(MemoryBroker::new());
+        let ledger = Ledger::start(
+            Arc::new(MemoryStore::new()),
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom::default()),
+            truc_ledger::Settings::default(),
+        );
         let [odd, good] = ["odd", "good"].map(|id| SystemId::new(id).unwrap());
         let other = Topology::hub(QueueType::Quorum, [odd.clone()]);
         broker.declare(&other).await.unwrap();
@@ -180,7 +219,11 @@ mod tests {
         ] {
             broker.delete_queue(queue);
         }
-        let queues = Queues::new(Arc::clone(&broker) as Arc<dyn Broker>, QueueType::Classic);
+        let queues = Queues::new(
+            Arc::clone(&broker) as Arc<dyn Broker>,
+            ledger.clone(),
+            QueueType::Classic,
+        );
         queues.declare(&[odd, good.clone()]).await.unwrap();
         assert!(broker.queue_depth(&inbox(&good)).await.is_ok());
 
@@ -190,7 +233,7 @@ mod tests {
             .declare(&Topology::hub(QueueType::Quorum, []))
             .await
             .unwrap_err();
-        let quorum = Queues::new(Arc::clone(&broker) as Arc<dyn Broker>, QueueType::Quorum);
+        let quorum = Queues::new(Arc::clone(&broker) as Arc<dyn Broker>, ledger, QueueType::Quorum);
         assert!(matches!(
             quorum.declare_first(&[good]).await,
             Err(BrokerError::Mismatch { .. })

@@ -6,7 +6,7 @@ use truc_model::wire::Outgoing;
 use truc_model::{TransportState, Urgency};
 
 use super::Bench;
-use super::kit::{HOUR, Hub, agency, answers, deliveries, owner, to};
+use super::kit::{HOUR, Hub, agency, answers, deliveries, owner, system, to};
 use crate::rows::OutboxPlace;
 use crate::{
     ClaimRequest, EventKind, FORWARDED_MAX, Fact, Forwarded, HubId, LedgerError, PublishFailed,
@@ -344,6 +344,40 @@ pub async fn an_alert_is_raised_once_for_each_forwarding(bench: &dyn Bench) {
     hub.minutes(61);
     assert_eq!(hub.ledger.not_taken_alerts(HOUR).await.unwrap().len(), 1);
     assert_eq!(hub.count(EventKind::DeliveryNotTaken).await, 2);
+    hub.sound().await;
+}
+
+pub async fn what_lay_in_a_lost_inbox_goes_again(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    let mut submission = hub.document("1");
+    submission.recipients.push(to("H53.7", 7, "vxp"));
+    let receipt = hub.accept(submission).await;
+    hub.accept(hub.document("2")).await;
+    let claimed = hub.forward_all().await;
+    let [first, second] = deliveries(&claimed, "so")[..] else {
+        panic!("expected two deliveries");
+    };
+    hub.take("so", &[second]).await;
+    // A status on its way to the sender lies in an inbox, too.
+    hub.record(hub.status("01", "1")).await;
+    let status = deliveries(&hub.forward_all().await, "xa");
+    assert_eq!(
+        hub.ledger.inbox_lost(system("so")).await.unwrap(),
+        0,
+        "taken by its status"
+    );
+    assert_eq!(hub.ledger.inbox_lost(system("vxp")).await.unwrap(), 1);
+    assert_eq!(
+        hub.states(receipt.document).await,
+        [State::Taken, State::Scheduled]
+    );
+    assert_eq!(hub.ledger.inbox_lost(system("xa")).await.unwrap(), 1);
+    assert_eq!(hub.ledger.inbox_lost(system("xa")).await.unwrap(), 0);
+    let again = hub.forward_all().await;
+    assert_eq!(deliveries(&again, "vxp"), deliveries(&claimed, "vxp"));
+    assert_eq!(deliveries(&again, "xa"), status);
+    assert_eq!(deliveries(&again, "so"), [], "{first} and {second} are taken");
+    assert_eq!(hub.count(EventKind::DeliveryResent).await, 2);
     hub.sound().await;
 }
 

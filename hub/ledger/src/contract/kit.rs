@@ -305,6 +305,7 @@ pub fn facts(id: &str) -> DocumentFacts {
             sha256: Sha256::of(b"pdf"),
             sniffed: Some("pdf".to_owned()),
             note: None,
+            signature: None,
         }],
     }
 }

@@ -82,6 +82,7 @@ macro_rules! contract_tests {
                 a_failed_publish_waits_for_its_next_try,
                 a_damaged_body_does_not_leave_and_does_not_hold_up_others,
                 a_resend_schedules_again_what_is_open,
+                what_lay_in_a_lost_inbox_goes_again,
                 an_alert_is_raised_once_for_each_forwarding,
                 the_bell_rings_when_something_can_be_forwarded,
             }

@@ -283,6 +283,13 @@ impl Transaction for MemoryTransaction {
         Ok(rows)
     }
 
+    async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let mut rows = forwarded_before(&self.tables, Timestamp::MAX);
+        rows.retain(|row| row.system == *system);
+        rows.truncate(max);
+        Ok(rows)
+    }
+
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError> {
         let found = of.iter().filter_map(|sha256| {
             let body = self.tables.bodies.get(sha256)?;

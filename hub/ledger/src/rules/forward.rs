@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use truc_model::wire::{NoticeCode, Outgoing, Text};
-use truc_model::{Party, TransportState};
+use truc_model::{Party, SystemId, TransportState};
 
 use crate::command::{Forwarded, PublishFailed, Resend};
 use crate::error::LedgerError;
@@ -16,6 +16,13 @@ use crate::rules::work::{Work, cut};
 
 /// Most alerts in one call; the caller calls again.
 pub const NOT_TAKEN_MAX: usize = 256;
+
+/// Most messages that one call sends again after an inbox was lost; the caller calls again.
+pub const INBOX_LOST_MAX: usize = 256;
+
+/// Who sends again what lay in a lost inbox: the hub itself, by no operator's order.
+pub const INBOX_LOST_WHO: &str = "truc";
+const INBOX_LOST_WHY: &str = "hộp nhận bị mất trên RabbitMQ";
 
 /// The broker confirmed. Answers are done; documents and statuses wait for `taken`. A confirm for a message
 /// that is done by then (taken before the confirm came) changes nothing.
@@ -133,6 +140,46 @@ pub(super) fn resend(work: &mut Work, order: &Resend) -> Result<ResendOutcome, L
         outcome.resent.push(delivery);
     }
     Ok(outcome)
+}
+
+/// An inbox vanished with what lay in it: all that was not taken goes again, under the same ids. What had been
+/// stored by then is recognised by its recipient.
+pub(super) fn inbox_lost(work: &mut Work, system: &SystemId) -> Result<usize, LedgerError> {
+    let mut again = 0;
+    for delivery in work.astray.clone() {
+        let Some(row) = work.outbox(delivery).cloned() else {
+            continue;
+        };
+        let (OutboxPlace::Forwarded { .. }, Some(document), true) =
+            (&row.place, row.document, row.system == *system)
+        else {
+            continue;
+        };
+        let rows = match row.outgoing {
+            Outgoing::Document => open(work, document, delivery),
+            _ => Vec::new(),
+        };
+        work.record(Fact::DeliveryResent {
+            delivery,
+            system: row.system,
+            document,
+            recipients: rows.iter().map(|row| row.position).collect(),
+            who: INBOX_LOST_WHO.to_owned(),
+            why: INBOX_LOST_WHY.to_owned(),
+        })?;
+        let now = work.now;
+        for recipient in rows {
+            if let Ok(state) = recipient.state.rescheduled(now) {
+                work.move_recipient(document, recipient.position, |row| row.state = state);
+            }
+        }
+        work.move_outbox(delivery, |row| {
+            row.place = OutboxPlace::Waiting { not_before: None };
+            row.alerted = false;
+        });
+        again += 1;
+    }
+    Ok(again)
 }
 
 /// Raises the alert for what lies untaken; the state does not change.

@@ -7,7 +7,7 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256};
 use crate::command::{StatusSubmission, SubmissionKey};
 use crate::error::StoreError;
 use crate::rules::work::Work;
-use crate::rules::{Command, NOT_TAKEN_MAX, before};
+use crate::rules::{Command, INBOX_LOST_MAX, NOT_TAKEN_MAX, before};
 use crate::store::{NumberKey, RefusalLike, Transaction};
 
 /// What to fetch, without doubles and in a fixed order.
@@ -40,6 +40,15 @@ pub(super) async fn load(
             for row in tx.not_taken(before(work.now, *older_than), NOT_TAKEN_MAX).await? {
                 wanted.documents.extend(row.document);
                 work.late.push(row.delivery);
+                work.load_outbox(row);
+            }
+        }
+    }
+    for command in commands {
+        if let Command::InboxLost(system) = command {
+            for row in tx.forwarded_to(system, INBOX_LOST_MAX).await? {
+                wanted.documents.extend(row.document);
+                work.astray.push(row.delivery);
                 work.load_outbox(row);
             }
         }
@@ -98,7 +107,11 @@ impl Wanted {
                 self.documents.insert(order.document);
             }
             Command::Directory(_) => self.directory = true,
-            Command::NotTaken(_) | Command::Claim(_) | Command::ReleaseLeases(_) | Command::Note(_) => {}
+            Command::NotTaken(_)
+            | Command::InboxLost(_)
+            | Command::Claim(_)
+            | Command::ReleaseLeases(_)
+            | Command::Note(_) => {}
         }
     }
 

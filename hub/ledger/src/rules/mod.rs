@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use truc_model::Random;
+use truc_model::{Random, SystemId};
 
 use crate::command::{
     ClaimRequest, DocumentSubmission, Forwarded, HubId, NewDirectory, Note, PublishFailed, RefusedSubmission,
@@ -30,7 +30,7 @@ use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenO
 use crate::store::Transaction;
 
 pub use claim::BODY_DAMAGED_PAUSE;
-pub use forward::NOT_TAKEN_MAX;
+pub use forward::{INBOX_LOST_MAX, INBOX_LOST_WHO, NOT_TAKEN_MAX};
 pub(crate) use forward::{before, late_delivery};
 pub use taken::ODD_LISTED_MAX;
 use work::Work;
@@ -56,6 +56,8 @@ pub enum Command {
     ReleaseLeases(HubId),
     /// See [`crate::Ledger::resend`].
     Resend(Resend),
+    /// See [`crate::Ledger::inbox_lost`].
+    InboxLost(SystemId),
     /// See [`crate::Ledger::not_taken_alerts`].
     NotTaken(Duration),
     /// See [`crate::Ledger::save_directory`].
@@ -90,6 +92,8 @@ pub enum Reply {
     Claimed(Vec<Claimed>),
     /// Leases released.
     Released(u64),
+    /// Of a lost inbox: how many go again.
+    GoAgain(usize),
     /// Of a resend.
     Resent(ResendOutcome),
     /// Alerts raised.
@@ -167,6 +171,7 @@ fn apply(work: &mut Work, command: &Command) -> Option<Result<Reply, LedgerError
         Command::PublishFailed(failed) => forward::publish_failed(work, failed).map(|()| Reply::Done),
         Command::Taken(report) => taken::taken(work, report).map(Reply::Taken),
         Command::Resend(order) => forward::resend(work, order).map(Reply::Resent),
+        Command::InboxLost(system) => forward::inbox_lost(work, system).map(Reply::GoAgain),
         Command::NotTaken(older_than) => forward::not_taken(work, *older_than).map(Reply::Late),
         Command::Directory(directory) => admin::directory(work, directory).map(|()| Reply::Done),
         Command::Note(note) => admin::note(work, note).map(Reply::Noted),

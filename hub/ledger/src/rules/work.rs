@@ -51,6 +51,8 @@ pub(crate) struct Work {
     pub(crate) owners: HashMap<DeliveryUid, DeliveryOwner>,
     /// Forwarded, untaken and without an alert: candidates, oldest first.
     pub(crate) late: Vec<DeliveryUid>,
+    /// Forwarded to an inbox that is gone: candidates, oldest first.
+    pub(crate) astray: Vec<DeliveryUid>,
     pub(crate) directory_version: u64,
     /// Rows added. Those that can still move in the batch are taken from the maps at the end.
     pub(crate) added: Changes,
@@ -78,6 +80,7 @@ impl Work {
             outbox: HashMap::new(),
             owners: HashMap::new(),
             late: Vec::new(),
+            astray: Vec::new(),
             directory_version: 0,
             added: Changes::default(),
             added_recipients: BTreeSet::new(),

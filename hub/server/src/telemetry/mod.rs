@@ -108,6 +108,13 @@ pub enum Event<'a> {
         /// What the broker says, and what to do.
         error: &'a BrokerError,
     },
+    /// An inbox was gone with what lay in it; that goes again.
+    InboxLost {
+        /// Whose.
+        system: &'a SystemId,
+        /// How many deliveries.
+        deliveries: usize,
+    },
     /// There are more dead letters than before.
     DeadLetters {
         /// How many there are.
@@ -237,6 +244,9 @@ pub fn emit(event: Event<'_>) {
         }
         Event::InboxOdd { system, error } => {
             tracing::error!(%system, error = %chain(error), "inbox is not as the hub would declare it, left alone");
+        }
+        Event::InboxLost { system, deliveries } => {
+            tracing::error!(%system, deliveries, "inbox was missing on the broker, what lay in it goes again");
         }
         Event::DeadLetters { waiting } => {
             tracing::error!(waiting, "new dead letters, see truc.dead.letters on the broker");

@@ -47,6 +47,22 @@ async fn queues_that_vanish_are_declared_again() {
     twin.say_taken(&delivery).await;
     delivery.ack().await.unwrap();
     until(async || twin.sound().await.total.taken == 1).await;
+    drop(recipient);
+
+    // What lay in an inbox that vanished goes again, although the broker had confirmed it.
+    twin.letter(4).await;
+    until(async || twin.broker.peek(&inbox(&system)).len() == 1).await;
+    until(async || twin.kinds().await.last() == Some(&EventKind::DeliveryForwarded)).await;
+    let lay = twin.broker.peek(&inbox(&system)).remove(0).properties.message_id;
+    twin.broker.delete_queue(&inbox(&system));
+    tokio::time::sleep(DECLARE_EVERY * 2).await;
+    let mut recipient = twin.consumer(RECIPIENT).await;
+    twin.clock.advance(60);
+    let delivery = recipient.next().await.unwrap();
+    assert_eq!(delivery.properties.message_id, lay);
+    twin.say_taken(&delivery).await;
+    delivery.ack().await.unwrap();
+    until(async || twin.sound().await.total.taken == 2).await;
 
     // The hub's own: nobody finds out, but it is looked after.
     for intake in Intake::ALL {

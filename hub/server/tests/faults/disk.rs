@@ -12,7 +12,7 @@ use truc_ledger::rows::{
 };
 use truc_ledger::store::{DeliveryOwner, InboxQueue, NumberKey, RefusalLike};
 use truc_ledger::{MemoryStore, Snapshot, Store, StoreError, Transaction};
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -110,6 +110,9 @@ impl Transaction for Guarded {
     }
     async fn not_taken(&mut self, before: Timestamp, max: usize) -> Rows<OutboxRow> {
         self.inner.not_taken(before, max).await
+    }
+    async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Rows<OutboxRow> {
+        self.inner.forwarded_to(system, max).await
     }
     async fn bodies(&mut self, of: &[Sha256]) -> Rows<(Sha256, Arc<[u8]>)> {
         self.inner.bodies(of).await
