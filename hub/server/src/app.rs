@@ -212,7 +212,7 @@ pub struct App {
     broker: Arc<dyn Broker>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
-    pdfs: Program,
+    pdfs: Option<Program>,
 }
 
 impl App {
@@ -228,7 +228,7 @@ impl App {
     ) -> Result<Self, AppError> {
         let ledger = open_ledger(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
         let broker = AmqpBroker::start(broker_config(&config, "hub")?);
-        Ok(Self::new(config, broker, ledger, clock))
+        Ok(Self::new(config, broker, ledger, clock).with_pdf_worker(Program::own()))
     }
 
     /// A hub on parts one already has.
@@ -239,15 +239,16 @@ impl App {
             broker,
             ledger,
             clock,
-            pdfs: Program::own(),
+            pdfs: None,
         }
     }
 
-    /// The same hub, whose workers for PDFs are another program: for tests, which are not `truc` themselves.
+    /// The same hub, whose workers for PDFs are this program. Without one nobody looks at PDFs: tests that run
+    /// a hub inside themselves are not `truc`.
     #[must_use]
     pub fn with_pdf_worker(self, program: Program) -> Self {
         Self {
-            pdfs: program,
+            pdfs: Some(program),
             ..self
         }
     }
@@ -307,7 +308,7 @@ impl App {
             rules: rules_out,
             clock: Arc::clone(&clock),
             workers: Arc::new(Semaphore::new(workers)),
-            pdfs: Pool::new(pdfs, (&config.inspect).into()),
+            pdfs: pdfs.and_then(|program| Pool::new(program, (&config.inspect).into())),
         };
 
         let mut parts: JoinSet<Result<(), AppError>> = JoinSet::new();

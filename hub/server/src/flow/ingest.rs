@@ -14,12 +14,14 @@ use truc_model::wire::Intake;
 use truc_model::{Clock, MessageId, Sha256, SystemId, crash};
 use truc_transport::{Broker, BrokerError, Consumer, Delivery, Settlement};
 
+use super::inspect::{Pdfs, inspect};
 use super::record::{self, Outcome, RETRY_MAX, RETRY_MIN, Recorded, Unrecorded};
 use super::route::{Routed, route};
 use super::rules::Rules;
 use super::verify::{Refused, examine};
 use super::{Received, track};
 use crate::app::stopped;
+use crate::inspect::Pool;
 use crate::telemetry::{Event, emit};
 
 /// What the intake needs.
@@ -35,6 +37,8 @@ pub struct Intakes {
     pub clock: Arc<dyn Clock>,
     /// Bound on checks that run at once: they are work for processors, not waiting.
     pub workers: Arc<Semaphore>,
+    /// Looks at attached PDFs; `None`: nobody does.
+    pub pdfs: Option<Pool>,
 }
 
 impl Intakes {
@@ -129,14 +133,17 @@ impl Intakes {
         })
         .await;
         crash::reach("verified");
-        let (checked, evidence) = match checked {
+        let (mut checked, evidence) = match checked {
             Ok(checked) => checked,
             // The runtime is going down: the broker keeps the message.
             Err(_) => return false,
         };
+        if let Checked::Routed(routed, pdfs) = &mut checked {
+            inspect(self.pdfs.as_ref(), std::mem::take(pdfs), routed).await;
+        }
         loop {
             let recorded = match &checked {
-                Checked::Routed(routed) => record::record(&self.ledger, routed).await,
+                Checked::Routed(routed, _) => record::record(&self.ledger, routed).await,
                 Checked::Refused(refused) => record::record_refusal(&self.ledger, refused).await,
                 Checked::Defect => {
                     emit(Event::CheckFailed {
@@ -221,7 +228,7 @@ impl Evidence {
 
 /// What the checks came to.
 enum Checked {
-    Routed(Box<Routed>),
+    Routed(Box<Routed>, Pdfs),
     Refused(Box<Refused>),
     /// They panicked.
     Defect,
@@ -235,7 +242,10 @@ fn check(received: Received, rules: &Rules) -> (Checked, Evidence) {
     };
     let evidence = Evidence::of(&received, examined.sha256());
     let checked = catch_unwind(AssertUnwindSafe(|| match examined.conclude(received, rules) {
-        Ok(verified) => Checked::Routed(Box::new(route(verified, rules))),
+        Ok(verified) => {
+            let pdfs = Pdfs::of(&verified);
+            Checked::Routed(Box::new(route(verified, rules)), pdfs)
+        }
         Err(refused) => Checked::Refused(refused),
     }));
     (checked.unwrap_or(Checked::Defect), evidence)

@@ -13,6 +13,7 @@
 pub mod checks;
 pub mod deliver;
 pub mod ingest;
+pub mod inspect;
 pub mod record;
 pub mod route;
 pub mod rules;

@@ -125,6 +125,8 @@ fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
                     Wrapping::Wrapped => Some("wrapped-in-zip".to_owned()),
                     Wrapping::OddZip => Some("odd-zip".to_owned()),
                 },
+                // Put here by the step after this one.
+                signature: None,
             })
             .collect(),
     }

@@ -60,6 +60,7 @@ async fn small_ledger(place: &Place) -> String {
                 sha256: document.attachments[0].sha256,
                 sniffed: Some("pdf".to_owned()),
                 note: None,
+                signature: None,
             }],
         },
         verdict: SignatureVerdict {

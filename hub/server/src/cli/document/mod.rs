@@ -1,6 +1,7 @@
 //! `truc document …`: documents and where they are.
 
 mod list;
+mod pdf;
 mod resend;
 mod show;
 mod tell;

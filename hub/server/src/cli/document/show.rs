@@ -8,6 +8,7 @@ use truc_model::{ChangeState, TransportState};
 use super::super::answer::{Answer, Trouble};
 use super::super::show::{Facts, NONE, Table, day, moment, number, or_none, size};
 use super::super::words::{self, Opened};
+use super::pdf;
 
 /// Shows a document.
 ///
@@ -36,6 +37,7 @@ pub(super) fn show(opened: &Opened, view: &DocumentView) -> Result<Answer, Troub
         }
         parts.push(format!("TỆP ĐÍNH KÈM\n{}", table.text()));
     }
+    parts.extend(pdf::part(&document.facts.attachments));
     if !view.statuses.is_empty() {
         let mut table = Table::new(&["Thời điểm", "Trạng thái", "Đơn vị báo", "Kết quả", ">Sự kiện"]);
         for status in &view.statuses {
@@ -214,6 +216,7 @@ pub(super) fn json_of(view: &DocumentView) -> Value {
         "size": document.size,
         "facts": document.facts,
         "signature": document.verdict,
+        "attachment_signatures": pdf::counts(&document.facts.attachments),
         "warnings": document.warnings,
         "directory": document.directory_version,
         "held": document.held,
