@@ -4,6 +4,7 @@ mod broker;
 mod certificates;
 mod crash;
 mod demo;
+mod faults;
 mod journey;
 mod permissions;
 mod python;

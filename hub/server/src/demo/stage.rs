@@ -304,6 +304,21 @@ impl Stage {
         self.start(command, "hub", crash_at)
     }
 
+    /// Starts a further hub beside the first, under a name of its own.
+    ///
+    /// # Errors
+    /// [`StageError`] when the program cannot be started.
+    pub fn start_hub_named(&self, name: &str) -> Result<Process, StageError> {
+        let mut config = self.config.clone();
+        name.clone_into(&mut config.hub.name);
+        let file = self.dir.join(format!("{name}.toml"));
+        std::fs::write(&file, toml::to_string(&config).doing("writing a configuration")?)
+            .doing("writing a configuration")?;
+        let mut command = Command::new(self.programs.join("truc"));
+        command.arg("serve").arg("--config").arg(&file);
+        self.start(command, &format!("beside-{name}"), None)
+    }
+
     /// Starts the folder adapter of a system.
     ///
     /// # Errors
