@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use truc_envelope::Packet;
+use truc_model::delivery::TransportStateName;
 use truc_model::{Clock, SystemClock};
 
 use super::Teller;
@@ -66,9 +67,14 @@ pub(super) async fn play(stage: &Stage, folder: &Path, teller: &Teller) -> Resul
                             .iter()
                             .map(|line| {
                                 let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
-                                format!("{} {} {}", text("code"), text("state"), text("cause"))
-                                    .trim()
-                                    .to_owned()
+                                let state = TransportStateName::ALL
+                                    .into_iter()
+                                    .find(|known| known.as_str() == text("state"))
+                                    .map_or_else(|| text("state"), |known| known.label_vi().to_owned());
+                                let cause = Some(text("cause"))
+                                    .filter(|cause| !cause.is_empty())
+                                    .map_or_else(String::new, |cause| format!(" ({cause})"));
+                                format!("{} {}{cause}", text("code"), state.to_lowercase())
                             })
                             .collect();
                         words.join("; ")

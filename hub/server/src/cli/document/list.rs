@@ -3,8 +3,8 @@
 use clap::Args;
 use serde_json::json;
 use truc_ledger::{DocumentFilter, DocumentLine, DocumentView, StateCounts};
-use truc_model::SystemId;
 use truc_model::delivery::TransportStateName;
+use truc_model::{Party, SystemId};
 
 use super::super::answer::{Answer, Trouble};
 use super::super::show::{NONE, Table, moment, number, or_none};
@@ -58,7 +58,7 @@ pub(super) async fn list(opened: &Opened, options: &Options) -> Result<Answer, T
         table.row(row(opened, line));
     }
     let text = match lines.len() {
-        0 => "Không có văn bản nào.".to_owned(),
+        0 => nothing(opened, options),
         found if found == limit => {
             format!(
                 "{}\n\n{} văn bản mới nhất; có thể còn nữa (--limit, --until).",
@@ -70,6 +70,22 @@ pub(super) async fn list(opened: &Opened, options: &Options) -> Result<Answer, T
     };
     let documents: Vec<_> = lines.iter().map(json_of).collect();
     Answer::fine(text, &json!({ "documents": documents }))
+}
+
+/// Nothing found: perhaps because what was asked for does not exist.
+fn nothing(opened: &Opened, options: &Options) -> String {
+    let mut text = "Không có văn bản nào.".to_owned();
+    if let Some(code) = &options.agency
+        && matches!(opened.party(code), Party::Unresolved(_))
+    {
+        text.push_str("\n→ Mã đơn vị này không có trong danh mục: truc directory show TÊN");
+    }
+    if let Some(id) = &options.system
+        && opened.directory.system(id).is_none()
+    {
+        text.push_str("\n→ Hệ thống này chưa đăng ký: truc system list");
+    }
+    text
 }
 
 const HEADS: &[&str] = &[
