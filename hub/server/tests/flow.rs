@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report")]
 
+#[path = "flow/attachments.rs"]
+mod attachments;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -35,6 +38,15 @@ impl Twin {
 
     /// With a directory changed before the hub starts.
     async fn start_with(change: impl FnOnce(&mut truc_directory::Editor)) -> Self {
+        Self::start_as(Config::default(), change, |app| app).await
+    }
+
+    /// With another configuration, and a hub changed before it starts.
+    async fn start_as(
+        config: Config,
+        change: impl FnOnce(&mut truc_directory::Editor),
+        prepare: impl FnOnce(App) -> App,
+    ) -> Self {
         let clock = Arc::new(ManualClock::at("2026-03-02T02:00:00Z".parse().unwrap()));
         let broker = MemoryBroker::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
         let ledger = Ledger::start(
@@ -72,12 +84,12 @@ impl Twin {
             .unwrap();
         let (stop, stopped) = watch::channel(false);
         let app = App::new(
-            Config::default(),
+            config,
             Arc::new(broker.as_user("truc-hub")),
             ledger.clone(),
             Arc::clone(&clock) as Arc<dyn Clock>,
         );
-        let hub = tokio::spawn(app.run(stopped));
+        let hub = tokio::spawn(prepare(app).run(stopped));
         Self {
             broker,
             ledger,

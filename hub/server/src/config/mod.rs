@@ -151,7 +151,7 @@ pub struct Inspect {
     pub pdf_workers: usize,
     /// Longest for one PDF.
     pub pdf_time_ms: u64,
-    /// Longest that a document waits for workers.
+    /// How long a document's PDFs may take together.
     pub pdf_wait_ms: u64,
     /// Most memory of one worker.
     pub pdf_memory_mb: u64,

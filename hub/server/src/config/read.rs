@@ -189,9 +189,9 @@ fn check(config: &Config) -> Vec<Problem> {
         "is from 1 to 60000",
     );
     ask(
-        inspect.pdf_wait_ms <= 60_000,
+        (1..=60_000).contains(&inspect.pdf_wait_ms),
         "inspect.pdf_wait_ms",
-        "is at most 60000: a document waits for it",
+        "is from 1 to 60000: a document waits for it",
     );
     ask(
         (1..=MAX_BODY_BYTES).contains(&inspect.pdf_max_bytes),
@@ -307,6 +307,7 @@ mod tests {
             ("[inspect]\npdf_workers = 65", "inspect.pdf_workers"),
             ("[inspect]\npdf_time_ms = 0", "inspect.pdf_time_ms"),
             ("[inspect]\npdf_wait_ms = 60001", "inspect.pdf_wait_ms"),
+            ("[inspect]\npdf_wait_ms = 0", "inspect.pdf_wait_ms"),
             ("[inspect]\npdf_max_bytes = 134217729", "inspect.pdf_max_bytes"),
             ("[inspect]\npdf_memory_mb = 127", "inspect.pdf_memory_mb"),
             ("x = [", "TOML"),

@@ -72,7 +72,7 @@ pub struct Settings {
     pub workers: usize,
     /// Longest for one PDF.
     pub time: Duration,
-    /// Longest wait for a worker.
+    /// How long a document's PDFs may take together before the rest of them is left.
     pub wait: Duration,
     /// Most memory of a worker, in bytes.
     pub memory_bytes: u64,
@@ -135,7 +135,7 @@ impl Pool {
         })
     }
 
-    /// The moment until which what begins now may wait for a worker.
+    /// The moment after which nobody begins to look at a PDF of a document that is in hand now.
     #[must_use]
     pub fn deadline(&self) -> Instant {
         Instant::now() + self.0.settings.wait
@@ -156,6 +156,10 @@ impl Pool {
         let Some(_turn) = Turn::take(&self.0.waiting, settings.workers) else {
             return unchecked(NotInspected::Busy);
         };
+        // Asked first: a worker that is free would else be given after any deadline.
+        if Instant::now() >= deadline {
+            return unchecked(NotInspected::Busy);
+        }
         let Ok(Ok(_permit)) = timeout_at(deadline, self.0.free.acquire()).await else {
             return unchecked(NotInspected::Busy);
         };
