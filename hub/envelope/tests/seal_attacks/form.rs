@@ -131,7 +131,7 @@ fn headers(pki: &Pki) -> Vec<(String, Case)> {
             &with(r#"{"\u0061lg":"none","#),
         ),
         case("alg-twice-behind", "`alg` twice, `none` last.", &|header| {
-            *header = header.replace('}', r#","alg":"none"}"#)
+            *header = header.replace('}', r#","alg":"none"}"#);
         }),
         case(
             "thumbprint-twice",
@@ -164,7 +164,7 @@ fn headers(pki: &Pki) -> Vec<(String, Case)> {
             },
         ),
         case("thumbprint-padded", "`x5t#S256` with padding.", &|header| {
-            *header = header.replace("\"}", "=\"}")
+            *header = header.replace("\"}", "=\"}");
         }),
         case(
             "typ-jwt",
@@ -174,10 +174,10 @@ fn headers(pki: &Pki) -> Vec<(String, Case)> {
             },
         ),
         case("typ-letter-case", "`typ` in other letters.", &|header| {
-            *header = header.replace("truc-seal+jwt", "TRUC-SEAL+JWT")
+            *header = header.replace("truc-seal+jwt", "TRUC-SEAL+JWT");
         }),
         case("header-array", "A header that is a list.", &|header| {
-            *header = format!("[{header}]")
+            *header = format!("[{header}]");
         }),
         case(
             "header-trailing",

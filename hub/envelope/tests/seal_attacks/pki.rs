@@ -120,7 +120,7 @@ impl Pki {
 
     fn chains(&mut self, root: &Ca) {
         let sound = root.below("Intermediate", |params| {
-            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0))
+            params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         });
         let leaf = sound.p256(|_| ());
         self.leaf("chained.pem", leaf.with(&[&sound]));
@@ -151,7 +151,7 @@ impl Pki {
         });
         self.leaf("issued-by-a-leaf.pem", player.p256(|_| ()).with(&[&player]));
         let unable = root.below("No Cert Sign", |params| {
-            params.key_usages = vec![KeyUsagePurpose::CrlSign]
+            params.key_usages = vec![KeyUsagePurpose::CrlSign];
         });
         self.leaf(
             "issued-without-cert-sign.pem",

@@ -67,7 +67,7 @@ fn algorithms(pki: &Pki) -> Vec<(String, Case)> {
         case("alg-missing", "No `alg`.", {
             let x5t = pki.named("p256.pem").thumbprint();
             pki.seal("p256.pem", |header, _| {
-                *header = format!(r#"{{"x5t#S256":"{x5t}"}}"#)
+                *header = format!(r#"{{"x5t#S256":"{x5t}"}}"#);
             })
         }),
         case(
