@@ -188,6 +188,7 @@ fn crates_know_only_whom_they_may() {
             &["truc-model", "truc-envelope", "truc-transport"],
         ),
         ("truc-folder", &["truc-adapter-sdk"]),
+        ("truc-oracles", &["truc-model", "truc-envelope"]),
     ]);
     let mut faults = Vec::new();
     for (name, folder) in members() {

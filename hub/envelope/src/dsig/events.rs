@@ -154,27 +154,45 @@ impl<'a> Events<'a> {
             return self.close(range);
         }
         let from = self.position();
+        // The parser would pass over a byte order mark here, and count its positions from behind it.
+        if from == self.base
+            && self
+                .text
+                .get(from..)
+                .is_some_and(|rest| rest.starts_with('\u{FEFF}'))
+        {
+            return Err(malformed(from, "at most one byte order mark"));
+        }
         let parsed = self.reader.read_event();
         let range = from..self.position();
         let parsed = match parsed {
             Ok(parsed) => parsed,
             // An unfinished DOCTYPE is a DOCTYPE first.
-            Err(_) if self.text[from..].starts_with("<!DOCTYPE") => {
+            Err(_)
+                if self
+                    .text
+                    .get(from..)
+                    .is_some_and(|rest| rest.starts_with("<!DOCTYPE")) =>
+            {
                 return Err(fault(from, FaultKind::Doctype));
             }
             Err(_) => return Err(malformed(from, "well-formed XML")),
         };
         let text = self.text;
-        let inside = |before: usize, after: usize| &text[range.start + before..range.end - after];
+        // Where the parser's positions were not what they are taken for, there is an end to it, not a panic.
+        let inside = |before: usize, after: usize| {
+            text.get(range.start + before..range.end.saturating_sub(after))
+                .ok_or_else(|| malformed(from, "well-formed XML"))
+        };
         match parsed {
             Parsed::Start(start) => {
                 let length = start.name().as_ref().len();
-                self.start(inside(1, 1), length, range)
+                self.start(inside(1, 1)?, length, range)
             }
             Parsed::Empty(start) => {
                 let length = start.name().as_ref().len();
                 self.ending = Some(range.end..range.end);
-                self.start(inside(1, 2), length, range)
+                self.start(inside(1, 2)?, length, range)
             }
             Parsed::End(_) => self.close(range),
             Parsed::Text(_) => self.text(range),
@@ -182,7 +200,7 @@ impl<'a> Events<'a> {
                 if self.open.is_empty() {
                     return Err(malformed(from, "no CDATA outside the root element"));
                 }
-                let inside = inside(9, 3);
+                let inside = inside(9, 3)?;
                 check_characters(inside, from + 9)?;
                 Ok(event(range, Kind::CData(inside)))
             }
@@ -190,21 +208,21 @@ impl<'a> Events<'a> {
                 if self.open.is_empty() {
                     return Err(malformed(from, "no reference outside the root element"));
                 }
-                let character = resolve(inside(1, 1))
+                let character = resolve(inside(1, 1)?)
                     .map_err(|_| malformed(from, "a predefined entity or an allowed character's number"))?;
                 Ok(event(range, Kind::Character(character)))
             }
             Parsed::Comment(_) => {
-                let inside = inside(4, 3);
+                let inside = inside(4, 3)?;
                 check_characters(inside, from + 4)?;
                 if inside.ends_with('-') {
                     return Err(malformed(from, "no -- inside a comment"));
                 }
                 Ok(event(range, Kind::Comment(inside)))
             }
-            Parsed::PI(_) => instruction(inside(2, 2), range),
+            Parsed::PI(_) => instruction(inside(2, 2)?, range),
             Parsed::Decl(_) => {
-                if from > 0 || check_declaration(inside(5, 2)).is_err() {
+                if from > 0 || check_declaration(inside(5, 2)?).is_err() {
                     return Err(malformed(
                         from,
                         "an XML declaration of version 1.0 and UTF-8, at the start",
@@ -239,7 +257,9 @@ impl<'a> Events<'a> {
         if self.elements > self.limits.max_elements {
             return Err(fault(at, FaultKind::Limit("number of elements")));
         }
-        let (name, raw) = inside.split_at(name_length);
+        let (name, raw) = inside
+            .split_at_checked(name_length)
+            .ok_or_else(|| malformed(at, "a proper name"))?;
         check_name(name, at)?;
         self.open.push(name);
         let attributes = self.attributes(raw, at)?;
@@ -346,7 +366,10 @@ impl<'a> Events<'a> {
     }
 
     fn text(&self, range: Range<usize>) -> Result<Event<'a>, Fault> {
-        let text = &self.text[range.clone()];
+        let text = self
+            .text
+            .get(range.clone())
+            .ok_or_else(|| malformed(range.start, "well-formed XML"))?;
         check_characters(text, range.start)?;
         if self.open.is_empty() && !is_blank(text) {
             return Err(malformed(range.start, "nothing outside the root element"));
@@ -519,6 +542,8 @@ mod tests {
             "<a/ >",
             "< a/>",
             "<a><!ELEMENT a ANY></a>",
+            "\u{FEFF}<a/>",
+            "\u{FEFF}\n<a/>",
             "<xmlns:a xmlns:xmlns='u:a'/>",
             "<a b='1'",
             "<a><!--",

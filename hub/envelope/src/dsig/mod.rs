@@ -8,7 +8,7 @@
 //! `Signature`, comments apart, and the reader reads neither.
 //!
 //! ```text
-//! bytes ─ events ─→ signature::find (up to the header's end) ─→ canonical::document ─→ digest
+//! bytes ─ events ─→ search::find (up to the header's end) ─→ canonical::document ─→ digest
 //!                                                          └──→ canonical::element (SignedInfo) ─→ key
 //! ```
 //! Both walks are over the same events as the reader's. The canonical form streams into the digest and
@@ -22,6 +22,7 @@ mod flaw;
 mod form;
 mod key;
 mod scope;
+mod search;
 mod sign;
 mod signature;
 mod syntax;

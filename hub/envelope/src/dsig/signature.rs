@@ -1,4 +1,4 @@
-//! Finding the signature and reading it by its strict grammar, in one walk that ends with the header.
+//! Reading the signature by its strict grammar.
 //!
 //! ```text
 //! Signature (Id?)
@@ -21,20 +21,13 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::algorithm::{Canonicalization, DigestAlgorithm, ENVELOPED, SignatureAlgorithm};
 use super::canonical::{Comments, Method, Namespaces};
-use super::events::{Attribute, Element, Event, Events, Kind};
+use super::events::{Attribute, Element, Events, Kind};
 use super::flaw::Flaw;
 use super::scope::Scope;
+use super::search::next;
 use super::syntax::{is_blank, is_nc_name, is_space};
-use super::verdict::{AbsentReason, DsigReason};
+use super::verdict::DsigReason;
 use super::{MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, MAX_PREFIXES, MAX_VALUE_BYTES, NS_DSIG, NS_EXCLUSIVE};
-use crate::limits::Limits;
-use crate::vocabulary::{Family, Tag};
-
-/// What the packet has.
-pub(super) enum Found<'a> {
-    Absent(AbsentReason),
-    Signature(Box<Signature<'a>>),
-}
 
 /// A signature of the strict form, as read; nothing is verified yet.
 pub(super) struct Signature<'a> {
@@ -92,185 +85,8 @@ impl Written {
     }
 }
 
-/// Looks for the signature.
-pub(super) fn find<'a>(text: &'a str, limits: &'a Limits) -> Result<Found<'a>, Flaw> {
-    let mut events = Events::document(text, limits);
-    let mut outline = Outline::default();
-    let mut absent = AbsentReason::None;
-    loop {
-        let event = next(&mut events)?;
-        match event.kind {
-            Kind::Start(element) => {
-                let namespace = events.scope().lookup(element.prefix).unwrap_or("");
-                if namespace == NS_DSIG {
-                    if !outline.in_header() || element.local != "Signature" {
-                        return Err(misplaced(&events, event.range.start, &element));
-                    }
-                    let inherited = outline.inherited;
-                    let start = event.range.start;
-                    let signature = Parser::new(text, &mut events).signature(start, &element, inherited)?;
-                    check_last(&mut events)?;
-                    return Ok(signature.map_or(Found::Absent(AbsentReason::Empty), |signature| {
-                        Found::Signature(Box::new(signature))
-                    }));
-                }
-                let part = Part::of(element.local, namespace);
-                if outline.in_header() && part == Part::LooksSigned && absent == AbsentReason::None {
-                    // Until something is found inside.
-                    absent = AbsentReason::Empty;
-                    outline.looking = true;
-                } else if outline.looking {
-                    absent = AbsentReason::EdxmlNamespace;
-                }
-                outline.open(part, &element);
-            }
-            Kind::End(_) => outline.close(),
-            Kind::Text(text) if outline.looking && !is_blank(text) => absent = AbsentReason::EdxmlNamespace,
-            Kind::CData(_) | Kind::Character(_) if outline.looking => absent = AbsentReason::EdxmlNamespace,
-            Kind::Eof => return Ok(Found::Absent(absent)),
-            _ => {}
-        }
-    }
-}
-
-/// Where the header ends: the place for a signature.
-pub(super) fn header_end(text: &str, limits: &Limits) -> Result<Option<usize>, Flaw> {
-    let mut events = Events::document(text, limits);
-    let mut outline = Outline::default();
-    loop {
-        let event = next(&mut events)?;
-        match event.kind {
-            Kind::Start(element) => {
-                let namespace = events.scope().lookup(element.prefix).unwrap_or("");
-                outline.open(Part::of(element.local, namespace), &element);
-            }
-            // An empty element's end has no bytes, and no inside.
-            Kind::End(_) if outline.in_header() => {
-                return Ok((!event.range.is_empty()).then_some(event.range.start));
-            }
-            Kind::End(_) => outline.close(),
-            Kind::Eof => return Ok(None),
-            _ => {}
-        }
-    }
-}
-
-/// Nothing but white space, comments and the like may follow in the header.
-fn check_last(events: &mut Events<'_>) -> Result<(), Flaw> {
-    loop {
-        let event = next(events)?;
-        match event.kind {
-            Kind::Start(element) if events.scope().lookup(element.prefix) == Some(NS_DSIG) => {
-                return Err(misplaced_after(events, event.range.start, &element));
-            }
-            Kind::Start(_) => {
-                return Err(Flaw::at(
-                    DsigReason::Misplaced,
-                    events,
-                    event.range.start,
-                    "Signature as the last child of edXMLHeader",
-                    "an element after it",
-                ));
-            }
-            Kind::End(_) | Kind::Eof => return Ok(()),
-            _ => {}
-        }
-    }
-}
-
-fn misplaced(events: &Events<'_>, at: usize, element: &Element<'_>) -> Flaw {
-    let found = if element.local == "Signature" {
-        "Signature elsewhere"
-    } else {
-        "a part of a signature elsewhere"
-    };
-    Flaw::at(
-        DsigReason::Misplaced,
-        events,
-        at,
-        "Signature as the last child of edXMLHeader",
-        found,
-    )
-}
-
-/// A part of XML Signature outside the signature that counts.
-pub(super) fn misplaced_after(events: &Events<'_>, at: usize, element: &Element<'_>) -> Flaw {
-    if element.local == "Signature" {
-        return Flaw::at(DsigReason::Several, events, at, "one Signature", "another");
-    }
-    misplaced(events, at, element)
-}
-
-fn next<'a>(events: &mut Events<'a>) -> Result<Event<'a>, Flaw> {
-    events.next().map_err(|fault| Flaw::of_fault(fault, events))
-}
-
-/// Where in the packet's shape one stands.
-#[derive(Default)]
-struct Outline<'a> {
-    open: Vec<(Part, usize)>,
-    inherited: Vec<Attribute<'a>>,
-    /// Inside an element that only looks like a signature.
-    looking: bool,
-}
-
-/// What an element is to the search, by the names the reader knows it under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Root,
-    Envelope,
-    Header,
-    LooksSigned,
-    Other,
-}
-
-impl Part {
-    fn of(local: &str, namespace: &str) -> Self {
-        let family = match namespace {
-            "" => Family::None,
-            namespace => Family::of(namespace),
-        };
-        if !family.is_edxml() {
-            return Self::Other;
-        }
-        match Tag::find(local).map(|(tag, _)| tag) {
-            Some(Tag::EdXml) => Self::Root,
-            Some(Tag::EdXmlEnvelope) => Self::Envelope,
-            Some(Tag::EdXmlHeader) => Self::Header,
-            Some(Tag::Signature | Tag::DigitalSignature) => Self::LooksSigned,
-            _ => Self::Other,
-        }
-    }
-}
-
-impl<'a> Outline<'a> {
-    /// The reader takes the envelope with its root and without.
-    fn in_header(&self) -> bool {
-        let mut parts = self.open.iter().map(|(part, _)| *part);
-        let first = parts.next();
-        let second = match first {
-            Some(Part::Root) => parts.next(),
-            other => other,
-        };
-        second == Some(Part::Envelope) && parts.next() == Some(Part::Header) && parts.next().is_none()
-    }
-
-    fn open(&mut self, part: Part, element: &Element<'a>) {
-        self.open.push((part, self.inherited.len()));
-        let xml = element.attributes.iter().filter(|a| a.prefix == "xml");
-        self.inherited.extend(xml.cloned());
-    }
-
-    fn close(&mut self) {
-        if let Some((part, inherited)) = self.open.pop() {
-            self.inherited.truncate(inherited);
-            self.looking &= part != Part::LooksSigned || !self.in_header();
-        }
-    }
-}
-
 /// Reads the inside of the signature.
-struct Parser<'e, 'a> {
+pub(super) struct Parser<'e, 'a> {
     text: &'a str,
     events: &'e mut Events<'a>,
 }
@@ -283,12 +99,13 @@ enum Child<'a> {
 }
 
 impl<'e, 'a> Parser<'e, 'a> {
-    const fn new(text: &'a str, events: &'e mut Events<'a>) -> Self {
+    /// Behind the start tag of `Signature`.
+    pub(super) const fn new(text: &'a str, events: &'e mut Events<'a>) -> Self {
         Self { text, events }
     }
 
-    /// `None` for an empty element. The innermost of `inherited` stand last.
-    fn signature(
+    /// Up to the end tag; `None` for an empty element. The innermost of `inherited` stand last.
+    pub(super) fn signature(
         mut self,
         start: usize,
         element: &Element<'a>,
@@ -491,7 +308,12 @@ impl<'e, 'a> Parser<'e, 'a> {
                     "#default" => String::new(),
                     prefix if is_nc_name(prefix) => prefix.to_owned(),
                     _ => {
-                        return Err(self.flaw(DsigReason::Form, range.start, "a list of prefixes", "another"));
+                        return Err(self.flaw(
+                            DsigReason::Form,
+                            range.start,
+                            "a list of prefixes",
+                            "another",
+                        ));
                     }
                 });
             }

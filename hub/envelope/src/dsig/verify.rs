@@ -9,7 +9,8 @@ use super::algorithm::{DigestAlgorithm, SignatureAlgorithm};
 use super::canonical::{self, Observer, Sink};
 use super::events::{Element, Events};
 use super::flaw::Flaw;
-use super::signature::{self, Found, Signature, misplaced_after};
+use super::search::{self, Found, misplaced_after};
+use super::signature::Signature;
 use super::verdict::{AbsentReason, DsigReason, DsigVerdict, ValidDsig};
 use super::{MAX_CERTIFICATES, NS_DSIG};
 use crate::limits::Limits;
@@ -58,7 +59,7 @@ pub fn verify_with_candidates(
         0
     };
     let judged = text(packet, base, &policy.limits).and_then(|text| {
-        match signature::find(text, &policy.limits) {
+        match search::find(text, &policy.limits) {
             Ok(Found::Absent(why)) => Ok(DsigVerdict::Absent { why }),
             Ok(Found::Signature(signature)) => judge(text, &signature, policy, trust, at, bound),
             // What has no signature is not judged by a signature's rules: the reader forgives more.
