@@ -237,6 +237,75 @@ impl PdfSignatures {
     }
 }
 
+impl PdfSignatures {
+    /// Why nothing is known, in one word; of signatures, the first that could not be checked.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        match self {
+            Self::None => None,
+            Self::Unreadable { why } => Some(why.as_str()),
+            Self::Unchecked { why } => Some(why.as_str()),
+            Self::Signed { signatures } => {
+                signatures
+                    .iter()
+                    .find_map(|signature| match (signature.digest, signature.signature) {
+                        (DigestState::Unchecked { why }, _) | (_, ValueState::Unchecked { why }) => {
+                            Some(why.as_str())
+                        }
+                        _ => None,
+                    })
+            }
+        }
+    }
+}
+
+impl Unreadable {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Damaged => "damaged",
+            Self::Encrypted => "encrypted",
+            Self::TooManyObjects => "too-many-objects",
+            Self::TooManySignatures => "too-many-signatures",
+            Self::Inflates => "inflates",
+            Self::Time => "time",
+            Self::Memory => "memory",
+            Self::Crash => "crash",
+        }
+    }
+}
+
+impl NotInspected {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLarge => "too-large",
+            Self::Busy => "busy",
+            Self::NoWorker => "no-worker",
+        }
+    }
+}
+
+impl Unchecked {
+    /// The word in JSON and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sha1 => "sha-1",
+            Self::Algorithm => "algorithm",
+            Self::WeakKey => "weak-key",
+            Self::Certificate => "certificate",
+            Self::Form => "form",
+            Self::Kind => "kind",
+            Self::TooLarge => "too-large",
+            Self::Signers => "signers",
+            Self::ByteRange => "byte-range",
+        }
+    }
+}
+
 impl PdfSignature {
     /// The covered bytes are those that were signed, and the value fits the certificate.
     #[must_use]
@@ -360,6 +429,35 @@ mod tests {
             SubFilter::Other,
         ] {
             assert_eq!(serde_json::to_value(filter).unwrap(), filter.as_str());
+        }
+        for why in [
+            Unreadable::Damaged,
+            Unreadable::Encrypted,
+            Unreadable::TooManyObjects,
+            Unreadable::TooManySignatures,
+            Unreadable::Inflates,
+            Unreadable::Time,
+            Unreadable::Memory,
+            Unreadable::Crash,
+        ] {
+            assert_eq!(serde_json::to_value(why).unwrap(), why.as_str());
+            assert_eq!(PdfSignatures::Unreadable { why }.reason(), Some(why.as_str()));
+        }
+        for why in [NotInspected::TooLarge, NotInspected::Busy, NotInspected::NoWorker] {
+            assert_eq!(serde_json::to_value(why).unwrap(), why.as_str());
+        }
+        for why in [
+            Unchecked::Sha1,
+            Unchecked::Algorithm,
+            Unchecked::WeakKey,
+            Unchecked::Certificate,
+            Unchecked::Form,
+            Unchecked::Kind,
+            Unchecked::TooLarge,
+            Unchecked::Signers,
+            Unchecked::ByteRange,
+        ] {
+            assert_eq!(serde_json::to_value(why).unwrap(), why.as_str());
         }
     }
 }

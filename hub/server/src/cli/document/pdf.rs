@@ -18,7 +18,11 @@ pub(super) fn part(attachments: &[AttachmentFacts]) -> Option<String> {
         "Phạm vi",
     ]);
     for (facts, found) in looked_at(attachments) {
-        let result = format!("{} [{}]", label(found.word()), found.word());
+        let reason = found
+            .reason()
+            .map(|reason| format!(": {reason}"))
+            .unwrap_or_default();
+        let result = format!("{} [{}{reason}]", label(found.word()), found.word());
         match found {
             PdfSignatures::Signed { signatures } => {
                 for signature in signatures {
@@ -150,7 +154,7 @@ mod tests {
             "UBND tỉnh",
             "Lãnh đạo",
             "trừ 12.345 byte thêm sau",
-            "[unreadable]",
+            "[unreadable: time]",
             "[intact]",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");
