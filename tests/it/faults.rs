@@ -4,6 +4,7 @@
 mod broker;
 mod hubs;
 mod recipients;
+mod wide;
 
 use truc_ledger::Ledger;
 use truc_model::{Clock, SystemClock};

@@ -11,12 +11,20 @@ use crate::message::{HeaderValue, Properties};
 /// Survives a restart of the broker (AMQP `delivery_mode`).
 const PERSISTENT: u8 = 2;
 
-/// A property or header name that AMQP cannot carry: its short strings have at most 255 bytes.
+/// Most bytes of a header's value in AMQP's own form, and of all headers together. They travel in one frame of
+/// 128 KiB unless the broker is set otherwise; a larger one ends the whole connection, with everything on it.
+pub(super) const HEADERS_BYTES_MAX: usize = 120 * 1024;
+
+/// Most bytes of a short string.
+const SHORT_MAX: usize = 255;
+
+/// A property, a header's name or all headers together that AMQP cannot carry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{what}' has {bytes} bytes, AMQP takes 255")]
+#[error("'{what}' has {bytes} bytes, AMQP takes {limit}")]
 pub(super) struct TooLong {
     what: &'static str,
     bytes: usize,
+    limit: usize,
 }
 
 /// A short string, or the reason why not. (lapin's own conversion panics.)
@@ -24,6 +32,7 @@ pub(super) fn short(what: &'static str, text: &str) -> Result<ShortString, TooLo
     ShortString::try_new(text).map_err(|_| TooLong {
         what,
         bytes: text.len(),
+        limit: SHORT_MAX,
     })
 }
 
@@ -58,6 +67,18 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, TooLon
         amqp = amqp.with_timestamp(seconds);
     }
     if !properties.headers.is_empty() {
+        let bytes = properties
+            .headers
+            .iter()
+            .map(|(name, value)| written(name, value))
+            .sum();
+        if bytes > HEADERS_BYTES_MAX {
+            return Err(TooLong {
+                what: "headers",
+                bytes,
+                limit: HEADERS_BYTES_MAX,
+            });
+        }
         let mut table = FieldTable::default();
         for (name, value) in &properties.headers {
             table.insert(short("header name", name)?, value_to_amqp(value));
@@ -65,6 +86,17 @@ pub(super) fn to_amqp(properties: &Properties) -> Result<BasicProperties, TooLon
         amqp = amqp.with_headers(table);
     }
     Ok(amqp)
+}
+
+/// Bytes of one header on the wire: a byte for the name's length, one for the kind, four for the length of what
+/// has one; each item of a list has a kind and a length, too.
+fn written(name: &str, value: &HeaderValue) -> usize {
+    let value = match value {
+        HeaderValue::Text(text) => 4 + text.len(),
+        HeaderValue::Number(_) => 8,
+        HeaderValue::List(list) => 4 + list.iter().map(|item| 5 + item.len()).sum::<usize>(),
+    };
+    1 + name.len() + 1 + value
 }
 
 fn value_to_amqp(value: &HeaderValue) -> AMQPValue {
@@ -203,6 +235,11 @@ mod tests {
             "'message_id' has 256 bytes, AMQP takes 255"
         );
         assert!(to_amqp(&Properties::default().with(&"h".repeat(256), 1)).is_err());
+        // One byte for the name, two lengths and a kind, four and five bytes for list and item.
+        let item = HEADERS_BYTES_MAX - (1 + 1 + 1 + 4 + 5);
+        assert!(to_amqp(&Properties::default().with("h", vec!["x".repeat(item)])).is_ok());
+        let error = to_amqp(&Properties::default().with("h", vec!["x".repeat(item + 1)])).unwrap_err();
+        assert_eq!(error.to_string(), "'headers' has 122881 bytes, AMQP takes 122880");
     }
 
     #[test]

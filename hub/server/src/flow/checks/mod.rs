@@ -9,8 +9,9 @@
 //! | 4 | [`xml_signature`] | nothing by itself: it judges the XML signature inside the packet |
 //! | 5 | [`signed`] | nobody answers for the bytes, and the system's policy asks for it |
 //! | 6 | [`sender`] | a `From` unknown here, or not the calling system's |
-//! | 7 | [`path`] | a packet that already passed this hub |
-//! | 8 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
+//! | 7 | [`recipients`] | more recipients than one message can name |
+//! | 8 | [`path`] | a packet that already passed this hub |
+//! | 9 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
 //!
 //! To add one: a file here, a line in [`ORDER`] at its place, a refusal code with its page, and a packet
 //! in `tests/documents/` named by the code.
@@ -18,6 +19,7 @@
 pub mod envelope;
 pub mod message;
 pub mod path;
+pub mod recipients;
 pub mod seal;
 pub mod secrecy;
 pub mod sender;
@@ -87,13 +89,14 @@ impl Examination<'_> {
 pub type Check = fn(&mut Examination<'_>) -> Next;
 
 /// The order.
-pub const ORDER: [Check; 8] = [
+pub const ORDER: [Check; 9] = [
     message::check,
     seal::check,
     envelope::check,
     xml_signature::check,
     signed::check,
     sender::check,
+    recipients::check,
     path::check,
     secrecy::check,
 ];
