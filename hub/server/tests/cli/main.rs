@@ -100,5 +100,22 @@ fn serve_says_why_it_cannot_start() {
     let place = Place::new();
     place.run(&["serve"]).troubles(&["truc migrate"]);
     place.run(&["migrate"]).ends(0);
-    place.run(&["serve"]).troubles(&["broker"]);
+
+    // A broker that is not there is waited for, and said; a signal ends the wait in good order.
+    let log = place.path("serve.log");
+    let mut hub = place
+        .command(&["serve"])
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    while !std::fs::read_to_string(&log)
+        .unwrap()
+        .contains("waiting for the broker")
+    {
+        assert!(hub.try_wait().unwrap().is_none(), "serve ended by itself");
+        std::thread::yield_now();
+    }
+    let pid = rustix::process::Pid::from_raw(i32::try_from(hub.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(hub.wait().unwrap().success());
 }
