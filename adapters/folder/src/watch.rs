@@ -1,7 +1,7 @@
 //! Looking at the directory, and sending what is due. Polling, not file events: it works on network
 //! drives, needs no privileges, and one look costs a directory listing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -40,20 +40,22 @@ pub async fn look(adapter: &FolderAdapter, sendable: &Notify, mut stopped: watch
     while !*stopped.borrow() {
         let state = std::sync::Arc::clone(&adapter.state);
         let looked = tokio::task::spawn_blocking(move || {
-            let taken = status
-                .look(&state)
-                .and_then(|reports| Ok(reports + out.look(&state)?));
-            let prepared = taken.and_then(|taken| Ok(taken + prepare(&state)?));
-            (out, status, prepared)
+            // Each by itself: what is wrong in one folder must not stop the other.
+            let done = [status.look(&state), out.look(&state), prepare(&state)];
+            (out, status, done)
         })
         .await;
         match looked {
-            Ok((out_again, status_again, result)) => {
+            Ok((out_again, status_again, done)) => {
                 (out, status) = (out_again, status_again);
-                match result {
-                    Ok(0) => {}
-                    Ok(_) => sendable.notify_one(),
-                    Err(error) => tracing::error!(%error, "the directory cannot be worked on; tried again"),
+                for result in done {
+                    match result {
+                        Ok(0) => {}
+                        Ok(_) => sendable.notify_one(),
+                        Err(error) => {
+                            tracing::error!(%error, "the directory cannot be worked on; tried again");
+                        }
+                    }
                 }
             }
             Err(error) => {
@@ -117,6 +119,29 @@ struct Drop {
     folder: Folder,
     origin: Origin,
     seen: HashMap<PathBuf, Seen>,
+    /// What could not be taken in at the last look.
+    failed: HashSet<PathBuf>,
+}
+
+/// Does a piece of work for each, whatever became of those before; gives how many it was done for, or the
+/// first error when it was done for none.
+fn each<T>(all: Vec<T>, mut work: impl FnMut(&T) -> io::Result<bool>) -> io::Result<usize> {
+    let mut done = 0;
+    let mut first_error = None;
+    for one in &all {
+        match work(one) {
+            Ok(true) => done += 1,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::error!(%error, "one of several cannot be worked on; the others go on");
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    match first_error {
+        Some(error) if done == 0 => Err(error),
+        _ => Ok(done),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +158,7 @@ impl Drop {
             folder,
             origin,
             seen: HashMap::new(),
+            failed: HashSet::new(),
         }
     }
 
@@ -169,18 +195,25 @@ impl Drop {
             present.insert(path, now);
         }
         complete.sort();
+        // What failed at the last look comes last: it must not use up the looks of the others.
+        complete.sort_by_key(|path| self.failed.contains(path));
         complete.truncate(TAKEN_MAX);
-        let mut taken = 0;
-        for path in complete {
-            present.remove(&path);
+        let mut failed = HashSet::new();
+        let taken = each(complete, |path| {
+            present.remove(path);
             let message_id = MessageId::new(state.random.uuid_v7(state.clock.now()));
-            if sending::take_in(&state.layout, &state.names, &path, self.origin, message_id)? {
-                tracing::info!(%message_id, origin = ?self.origin, "taken in");
-                taken += 1;
+            let taken = sending::take_in(&state.layout, &state.names, path, self.origin, message_id);
+            if taken.is_err() {
+                failed.insert(path.clone());
             }
-        }
-        self.seen = present;
-        Ok(taken)
+            let taken = taken?;
+            if taken {
+                tracing::info!(%message_id, origin = ?self.origin, "taken in");
+            }
+            Ok(taken)
+        });
+        (self.seen, self.failed) = (present, failed);
+        taken
     }
 
     fn is_ours(&self, path: &Path) -> bool {
@@ -199,11 +232,11 @@ impl Drop {
 /// Makes the packets of dropped reports; gives how many. A packet, once made, is never made anew: the
 /// message id and its bytes belong together.
 fn prepare(state: &State) -> io::Result<usize> {
-    let mut made = 0;
-    for message_id in sending::list(&state.layout)? {
+    each(sending::list(&state.layout)?, |message_id| {
+        let message_id = *message_id;
         let folder = state.layout.sending(message_id);
         if !folder.join(REPORT).exists() || folder.join(PACKET).exists() {
-            continue;
+            return Ok(false);
         }
         let size = fs::symlink_metadata(folder.join(REPORT))?.len();
         let bytes = if size > reports::REPORT_MAX {
@@ -216,12 +249,14 @@ fn prepare(state: &State) -> io::Result<usize> {
             Ok(report) => {
                 durable::write_file(&folder.join(PACKET), &report.packet())?;
                 crash::reach("folder-report-made");
-                made += 1;
+                Ok(true)
             }
-            Err(finding) => filing::refuse_here(state, message_id, finding)?,
+            Err(finding) => {
+                filing::refuse_here(state, message_id, finding)?;
+                Ok(false)
+            }
         }
-    }
-    Ok(made)
+    })
 }
 
 /// What is to be published now, oldest first.
@@ -374,6 +409,36 @@ mod tests {
         assert_eq!(out.look(state).unwrap(), 0);
         assert_eq!(out.look(state).unwrap(), TAKEN_MAX);
         assert_eq!(out.look(state).unwrap(), 1);
+    }
+
+    #[test]
+    fn one_report_that_cannot_be_read_does_not_hold_up_the_others() {
+        let (_root, adapter) = start();
+        let state = &adapter.state;
+        for number in 1..=2 {
+            let path = state.layout.path("status/a.toml");
+            fs::write(&path, "code = \"99\"").unwrap();
+            let id = MessageId::new(uuid::Uuid::from_u128(number));
+            sending::take_in(&state.layout, &state.names, &path, Origin::Status, id).unwrap();
+        }
+        // The first is a folder now: reading it fails whoever asks.
+        let [bad, good] = [1, 2].map(|n| state.layout.sending(MessageId::new(uuid::Uuid::from_u128(n))));
+        fs::remove_file(bad.join(REPORT)).unwrap();
+        fs::create_dir(bad.join(REPORT)).unwrap();
+        assert!(prepare(state).is_err(), "nothing was made, and it is told");
+        assert!(bad.exists());
+        assert!(!good.exists(), "the other one was refused with its reason");
+    }
+
+    #[test]
+    fn each_goes_on_after_an_error() {
+        let odd = |n: &i32| match n % 3 {
+            0 => Err(io::ErrorKind::PermissionDenied.into()),
+            n => Ok(n == 1),
+        };
+        assert_eq!(each(vec![0, 1, 2, 3, 4], odd).unwrap(), 2);
+        assert!(each(vec![2, 0], odd).is_err());
+        assert_eq!(each(Vec::new(), odd).unwrap(), 0);
     }
 
     #[test]

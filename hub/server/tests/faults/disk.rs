@@ -16,7 +16,7 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
 
 /// See the module.
 #[derive(Clone, Default)]
-pub struct Disk {
+pub(crate) struct Disk {
     store: MemoryStore,
     full: Arc<AtomicBool>,
     broken: Arc<AtomicBool>,
@@ -25,17 +25,17 @@ pub struct Disk {
 
 impl Disk {
     /// No commit goes through until told otherwise.
-    pub fn set_full(&self, full: bool) {
+    pub(crate) fn set_full(&self, full: bool) {
         self.full.store(full, Ordering::SeqCst);
     }
 
     /// The same, with an error that does not look like the machine's: a read-only file, for instance.
-    pub fn set_broken(&self, broken: bool) {
+    pub(crate) fn set_broken(&self, broken: bool) {
         self.broken.store(broken, Ordering::SeqCst);
     }
 
     /// Saving a document with this number panics, as a defect would.
-    pub fn poison(&self, number: &str) {
+    pub(crate) fn poison(&self, number: &str) {
         *self.poison.lock().unwrap() = Some(number.to_owned());
     }
 }

@@ -18,32 +18,32 @@ use truc_transport::{Broker, Consumer, Delivery, MemoryBroker, OutMessage, Prope
 
 use crate::disk::Disk;
 
-pub const SENDER: &str = "so-tnmt";
-pub const RECIPIENT: &str = "huyen-tuyen-quang";
+pub(crate) const SENDER: &str = "so-tnmt";
+pub(crate) const RECIPIENT: &str = "huyen-tuyen-quang";
 /// Beginning of the clock.
 const BEGIN: &str = "2026-03-02T02:00:00Z";
 
-pub struct Twin {
-    pub broker: MemoryBroker,
-    pub ledger: Ledger,
-    pub clock: Arc<ManualClock>,
-    pub disk: Disk,
+pub(crate) struct Twin {
+    pub(crate) broker: MemoryBroker,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) disk: Disk,
     random: SeededRandom,
     stop: watch::Sender<bool>,
     hub: tokio::task::JoinHandle<Result<(), AppError>>,
 }
 
 impl Twin {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Config::default()).await
     }
 
     /// The broker is not there when the hub starts.
-    pub async fn without_broker() -> Self {
+    pub(crate) async fn without_broker() -> Self {
         Self::on(Config::default(), |broker| broker.go_down("not there yet")).await
     }
 
-    pub async fn with(config: Config) -> Self {
+    pub(crate) async fn with(config: Config) -> Self {
         Self::on(config, |_| {}).await
     }
 
@@ -78,7 +78,7 @@ impl Twin {
         }
     }
 
-    pub async fn consumer(&self, system: &str) -> Box<dyn Consumer> {
+    pub(crate) async fn consumer(&self, system: &str) -> Box<dyn Consumer> {
         let id = SystemId::new(system).unwrap();
         // The hub declares the inboxes when it starts; until then there is nothing to read.
         loop {
@@ -94,11 +94,11 @@ impl Twin {
         }
     }
 
-    pub fn fresh_id(&self) -> MessageId {
+    pub(crate) fn fresh_id(&self) -> MessageId {
         MessageId::new(self.random.uuid_v7(SystemClock.now()))
     }
 
-    pub async fn submit(&self, intake: Intake, id: MessageId, system: &str, body: &[u8]) {
+    pub(crate) async fn submit(&self, intake: Intake, id: MessageId, system: &str, body: &[u8]) {
         let message = OutMessage {
             exchange: SUBMIT_EXCHANGE.to_owned(),
             routing_key: intake.as_str().to_owned(),
@@ -117,26 +117,26 @@ impl Twin {
     }
 
     /// Submits a letter of its own, under a fresh key.
-    pub async fn letter(&self, number: u32) -> MessageId {
+    pub(crate) async fn letter(&self, number: u32) -> MessageId {
         let id = self.fresh_id();
         self.submit(Intake::Document, id, SENDER, &letter(number)).await;
         id
     }
 
-    pub async fn say_taken(&self, delivery: &Delivery) {
+    pub(crate) async fn say_taken(&self, delivery: &Delivery) {
         let id = delivery.properties.message_id.clone().unwrap();
         let body = format!("{{\"taken\":[\"{id}\"]}}");
         self.submit(Intake::Taken, self.fresh_id(), RECIPIENT, body.as_bytes())
             .await;
     }
 
-    pub async fn kinds(&self) -> Vec<EventKind> {
+    pub(crate) async fn kinds(&self) -> Vec<EventKind> {
         let rows = self.ledger.events(1, 1000).await.unwrap();
         rows.iter().map(|row| row.kind).collect()
     }
 
     /// The balance balances, and the whole ledger is sound.
-    pub async fn sound(&self) -> truc_ledger::Balance {
+    pub(crate) async fn sound(&self) -> truc_ledger::Balance {
         let balance = self.ledger.balance(&BalanceFilter::default()).await.unwrap();
         assert!(balance.balances(), "{balance:?}");
         let report = self.ledger.verify(&Default::default()).await.unwrap();
@@ -145,18 +145,18 @@ impl Twin {
     }
 
     /// Asks the hub to stop; gives how it ended.
-    pub async fn stop(self) -> Result<(), AppError> {
+    pub(crate) async fn stop(self) -> Result<(), AppError> {
         self.stop.send_replace(true);
         self.hub.await.unwrap()
     }
 
-    pub async fn end(self) {
+    pub(crate) async fn end(self) {
         self.sound().await;
         self.stop().await.unwrap();
     }
 
     /// Whether the hub still runs.
-    pub fn runs(&self) -> bool {
+    pub(crate) fn runs(&self) -> bool {
         !self.hub.is_finished()
     }
 }
@@ -190,7 +190,7 @@ async fn fill(ledger: &Ledger, clock: &dyn Clock) {
         .unwrap();
 }
 
-pub fn letter(number: u32) -> Vec<u8> {
+pub(crate) fn letter(number: u32) -> Vec<u8> {
     let (from, to) = (
         ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
         [("000.00.34.H60", "UBND huyện Hàm Yên")],
@@ -199,7 +199,7 @@ pub fn letter(number: u32) -> Vec<u8> {
 }
 
 /// Waits until a condition holds.
-pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(mut condition: impl AsyncFnMut() -> bool) {
     while !condition().await {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
