@@ -62,7 +62,12 @@ pub(crate) struct Ca {
 
 impl Ca {
     pub(crate) fn root(name: &str) -> Self {
-        let issuer = CertifiedIssuer::self_signed(ca_params(name), key(name)).unwrap();
+        Self::named(name, name)
+    }
+
+    /// A root whose key is not the one of its name.
+    pub(crate) fn named(name: &str, key_name: &str) -> Self {
+        let issuer = CertifiedIssuer::self_signed(ca_params(name), key(key_name)).unwrap();
         Self { issuer }
     }
 
