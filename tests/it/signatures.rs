@@ -16,7 +16,10 @@ fn signing_key(system: &Connected) -> Result<SigningKey, StageError> {
 }
 
 fn signed(number: u32, key: &SigningKey) -> Result<Vec<u8>, StageError> {
-    let (from, to) = (("000.00.09.H60", "Sở Tài nguyên và Môi trường"), [("000.00.34.H60", "UBND huyện Hàm Yên")]);
+    let (from, to) = (
+        ("000.00.09.H60", "Sở Tài nguyên và Môi trường"),
+        [("000.00.34.H60", "UBND huyện Hàm Yên")],
+    );
     let packet = Draft::letter(from, &to, number, SystemClock.today()).packet();
     sign(&packet, key, &SignOptions::default()).doing("signing a packet")
 }
@@ -32,11 +35,17 @@ fn an_xml_signature_answers_for_a_packet_or_its_flaw_is_named() {
         let mut client = RawClient::connect(stage, own).await?;
         let mut reader = RawClient::connect(stage, recipient).await?;
         let mut submit = async |body: &[u8], seal: SealChoice<'_>| {
-            client.submit(Intake::Document, fresh_id(), body, seal, now()).await
+            client
+                .submit(Intake::Document, fresh_id(), body, seal, now())
+                .await
         };
         let state = async |reader: &mut RawClient| -> Result<Value, StageError> {
             let delivery = reader.next().await?;
-            let text = delivery.properties.text(header::SIGNATURE).unwrap_or_default().to_owned();
+            let text = delivery
+                .properties
+                .text(header::SIGNATURE)
+                .unwrap_or_default()
+                .to_owned();
             delivery.ack().await.doing("settling")?;
             serde_json::from_str(&text).doing("reading the verdict")
         };
@@ -45,7 +54,10 @@ fn an_xml_signature_answers_for_a_packet_or_its_flaw_is_named() {
         let (kind, answer) = submit(&good, SealChoice::None).await?;
         check(kind == "receipt", || format!("{kind} {answer}"))?;
         let verdict = state(&mut reader).await?;
-        check(verdict["xml"]["state"] == "valid" && verdict["seal"]["state"] == "absent", || verdict.to_string())?;
+        check(
+            verdict["xml"]["state"] == "valid" && verdict["seal"]["state"] == "absent",
+            || verdict.to_string(),
+        )?;
 
         let changed = String::from_utf8(signed(2, &signing_key(own)?)?)
             .doing("reading a packet")?
@@ -53,7 +65,10 @@ fn an_xml_signature_answers_for_a_packet_or_its_flaw_is_named() {
         let stranger = signed(3, &signing_key(other)?)?;
         for (body, reason) in [(changed.as_bytes(), "dsig-digest"), (&stranger[..], "")] {
             let (kind, answer) = submit(body, SealChoice::None).await?;
-            check(kind == "refusal" && answer["code"] == "xml-signature-invalid", || format!("{kind} {answer}"))?;
+            check(
+                kind == "refusal" && answer["code"] == "xml-signature-invalid",
+                || format!("{kind} {answer}"),
+            )?;
             let found = answer["found"].as_str().unwrap_or_default();
             check(found.starts_with(reason), || answer.to_string())?;
         }
@@ -62,7 +77,10 @@ fn an_xml_signature_answers_for_a_packet_or_its_flaw_is_named() {
         let (kind, answer) = submit(changed.as_bytes(), SealChoice::Right).await?;
         check(kind == "receipt", || format!("{kind} {answer}"))?;
         let verdict = state(&mut reader).await?;
-        check(verdict["xml"]["state"] == "invalid" && verdict["xml"]["reason"] == "dsig-digest", || verdict.to_string())?;
+        check(
+            verdict["xml"]["state"] == "invalid" && verdict["xml"]["reason"] == "dsig-digest",
+            || verdict.to_string(),
+        )?;
         check(verdict["seal"]["state"] == "valid", || verdict.to_string())?;
         client.close().await;
         reader.close().await;
