@@ -15,8 +15,9 @@ use webpki::{
     ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, Error, ExpirationPolicy,
     ExtendedKeyUsageValidator, KeyPurposeIdIter, KeyUsage, OwnedCertRevocationList,
     RequiredEkuNotFoundContext, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
-    anchor_from_trusted_cert,
+    VerifiedPath, anchor_from_trusted_cert,
 };
+use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -224,7 +225,7 @@ impl Trust {
             time,
             purposes,
             revocation,
-            None,
+            Some(&every_issuer_may_issue),
         )
         .map(|_| ())
     }
@@ -247,6 +248,20 @@ impl Trust {
         }
         Ok(())
     }
+}
+
+/// The keys of all issuers on the path may sign certificates (RFC 5280 §6.1.4 n): webpki itself does not
+/// look at key usage. An authority without the extension may (§4.2.1.3).
+fn every_issuer_may_issue(path: &VerifiedPath<'_>) -> Result<(), Error> {
+    let may_issue = |der: &CertificateDer<'_>| {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let usage = certificate.key_usage().ok()?;
+        Some(usage.is_none_or(|usage| usage.value.key_cert_sign()))
+    };
+    path.intermediate_certificates()
+        .all(|issuer| may_issue(&issuer.der()) == Some(true))
+        .then_some(())
+        .ok_or(Error::EndEntityUsedAsCa)
 }
 
 impl std::fmt::Debug for Trust {

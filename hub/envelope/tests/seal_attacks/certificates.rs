@@ -164,13 +164,17 @@ fn leaves(pki: &Pki) -> Vec<(String, Case)> {
         )
     };
     all.push(("certificate-no-anchors".to_owned(), nobody));
-    let gap = Case {
-        what: "Gap: issued by an authority whose keyUsage does not let it issue (RFC 5280 §6.1.4 n). It passes, as \
-               the path builder does not look at keyUsage; to be refused as certificate-untrusted."
-            .to_owned(),
-        ..pki.good("issued-without-cert-sign.pem")
-    };
-    all.push(("gap-issued-without-cert-sign".to_owned(), gap));
+    let without_cert_sign = refused(
+        pki,
+        "issued-without-cert-sign.pem",
+        "Issued by an authority whose keyUsage does not let it issue (RFC 5280 §6.1.4 n).",
+        untrusted,
+        "issuer",
+    );
+    all.push((
+        "certificate-issuer-without-cert-sign".to_owned(),
+        without_cert_sign,
+    ));
     all
 }
 
