@@ -9,9 +9,10 @@
 //! bytes ─ scan ─→ tree of elements ─ read ─→ Packet + warnings     one pass over one event stream
 //! ```
 //!
-//! What this crate leaves out: I/O, the directory (whether a code is an agency's), and judging
-//! signatures inside the packet (they are recognised and carried). Attachments are decoded as a
-//! stream and never unpacked.
+//! Signatures: [`seal`] over the bytes, beside the packet; [`dsig`] inside it.
+//!
+//! What this crate leaves out: I/O, the directory (whether a code is an agency's), and what a verdict on
+//! a signature leads to. Attachments are decoded as a stream and never unpacked.
 
 mod content;
 mod date;

@@ -29,13 +29,13 @@ impl Bergshamra {
         bergshamra::sign(&DsigContext::new(keys), template).map_err(|error| error.to_string())
     }
 
-    /// Whether it holds by this signer's certificate.
+    /// Whether it holds by this certificate, in DER.
     ///
     /// # Errors
     /// Why not, in its own words.
-    pub fn verify(signed: &str, signer: &Signer) -> Result<(), String> {
+    pub fn verify(signed: &str, certificate: &[u8]) -> Result<(), String> {
         let mut keys = KeysManager::new();
-        let key = bergshamra::keys::loader::load_x509_cert_der(&signer.der);
+        let key = bergshamra::keys::loader::load_x509_cert_der(certificate);
         keys.add_key(key.map_err(|error| error.to_string())?);
         match bergshamra::verify(&DsigContext::new(keys), signed) {
             Ok(verdict) if verdict.is_valid() && verdict.all_reference_digests_verified() => Ok(()),
