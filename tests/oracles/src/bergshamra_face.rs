@@ -44,6 +44,21 @@ impl Bergshamra {
         }
     }
 
+    /// Whether it holds by the certificate in it, which this root (DER) must have issued.
+    ///
+    /// # Errors
+    /// Why not, in its own words.
+    pub fn verify_by_chain(signed: &str, root: &[u8]) -> Result<(), String> {
+        let mut keys = KeysManager::new();
+        keys.add_trusted_cert(root.to_vec());
+        let context = DsigContext::new(keys).with_trusted_keys_only(false);
+        match bergshamra::verify(&context, signed) {
+            Ok(verdict) if verdict.is_valid() && verdict.all_reference_digests_verified() => Ok(()),
+            Ok(verdict) => Err(format!("{verdict:?}")),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     /// Its canonical form of a document.
     ///
     /// # Errors

@@ -155,6 +155,13 @@ impl Pki {
         self.path("root.pem")
     }
 
+    /// The same, DER.
+    #[must_use]
+    pub fn root_der(&self) -> Vec<u8> {
+        self.openssl(&["x509", "-in", "root.pem", "-outform", "DER", "-out", "root.der"]);
+        std::fs::read(self.path("root.der")).expect("the root")
+    }
+
     /// Trust in the root.
     #[must_use]
     pub fn trust(&self) -> Trust {
