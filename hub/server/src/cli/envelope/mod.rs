@@ -36,7 +36,7 @@ pub enum Command {
     Seal(seal::SealOptions),
     /// Sign a packet inside, with an XML signature over the whole of it
     #[command(
-        after_help = "Examples:\n  truc envelope sign --key so-tnmt.key.pem --cert so-tnmt.pem van-ban.edxml > signed.edxml\n  truc envelope sign --key so-tnmt.key.pem --cert so-tnmt.pem --output signed.edxml van-ban.edxml\n\nWhat is outside the new element Signature stays byte for byte. Which signatures are accepted:\ndocs/reference/xml-signature.md."
+        after_help = "Examples:\n  truc envelope sign --key so-tnmt.key.pem --cert so-tnmt.pem --output signed.edxml van-ban.edxml\n\nWhat is outside the new element Signature stays byte for byte. Which signatures are accepted:\ndocs/reference/xml-signature.md."
     )]
     Sign(signature::SignPacketOptions),
     /// Verify a packet's XML signature, or a seal, as the hub does
