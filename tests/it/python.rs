@@ -12,6 +12,9 @@ use truc_tests::{check, play, root, set};
 
 /// Python with the client's requirements from PyPI, in an environment of its own below `target`.
 fn python() -> Result<PathBuf, StageError> {
+    // Two tests ask for it; the second must not clear what the first is still filling.
+    static INSTALLING: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _one_at_a_time = INSTALLING.lock();
     let requirements = root().join("tests/python/requirements.txt");
     let venv = root().join("target/python");
     let python = venv.join("bin/python");
