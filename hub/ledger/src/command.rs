@@ -61,8 +61,6 @@ pub struct DocumentSubmission {
 /// The facts of a document that lists and searches show. JSON in the tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentFacts {
-    /// `DocumentId` as written, untrimmed.
-    pub document_id_raw: String,
     /// `Code/CodeNumber`.
     pub number: Option<String>,
     /// `Code/CodeNotation`.

@@ -289,7 +289,6 @@ impl Hub {
 
 pub fn facts(id: &str) -> DocumentFacts {
     DocumentFacts {
-        document_id_raw: format!(" {id}"),
         number: Some(id.to_owned()),
         notation: Some("UBND-VP".to_owned()),
         issued_on: Some(jiff::civil::date(2026, 1, 1)),

@@ -98,7 +98,6 @@ fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
     // What bears a marking of secrecy is kept as bytes for an authorised person, and shown nowhere.
     let secret = park == Some(ParkCause::SecretMarking);
     DocumentFacts {
-        document_id_raw: document.document_id.clone(),
         number: document.code.number.clone(),
         notation: document.code.notation.clone(),
         issued_on: document.promulgation.date,

@@ -44,7 +44,6 @@ async fn small_ledger(place: &Place) -> String {
         },
         sender_code: document.from.organ_id.clone(),
         facts: DocumentFacts {
-            document_id_raw: document.document_id.clone(),
             number: document.code.number.clone(),
             notation: document.code.notation.clone(),
             issued_on: document.promulgation.date,
