@@ -9,7 +9,7 @@ use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use truc_ledger::command::SubmissionKey;
-use truc_ledger::event::{EventRow, Head};
+use truc_ledger::event::{EventKind, EventRow, Head};
 use truc_ledger::query::{
     DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
     StateCounts, page,
@@ -25,7 +25,7 @@ use truc_model::{DeliveryUid, DocumentUid, Sha256};
 use crate::column::{Columns as _, to_time};
 use crate::fault::store_error;
 use crate::row;
-use crate::write::{head, latest_directory, limit};
+use crate::write::{head, latest_directory, limit, of_hub};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 
@@ -257,6 +257,15 @@ impl Snapshot for SqliteSnapshot {
             .bind(i64::try_from(from_seq).unwrap_or(i64::MAX))
             .bind(limit(max));
         self.all(query, row::event).await
+    }
+
+    async fn events_of_hub(
+        &mut self,
+        kind: EventKind,
+        before: Option<u64>,
+        max: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        of_hub(&mut self.0, kind, before, max).await
     }
 
     async fn refusals(&mut self, filter: &RefusalFilter) -> Result<Vec<RefusalRow>, StoreError> {

@@ -9,7 +9,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use truc_ledger::command::{HubId, SubmissionKey};
-use truc_ledger::event::{GENESIS, Head};
+use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
@@ -135,6 +135,26 @@ pub(crate) async fn latest_directory(db: &mut SqliteConnection) -> Result<Option
         .as_ref()
         .map(row::directory)
         .transpose()
+}
+
+/// Events of a kind that are about no document, below a number, newest first.
+pub(crate) async fn of_hub(
+    db: &mut SqliteConnection,
+    kind: EventKind,
+    before: Option<u64>,
+    max: usize,
+) -> Result<Vec<EventRow>, StoreError> {
+    let before = before.and_then(|before| i64::try_from(before).ok());
+    let statement = "SELECT * FROM event WHERE document IS NULL AND kind = $1 AND seq < $2 \
+         ORDER BY seq DESC LIMIT $3";
+    let rows = sqlx::query(statement)
+        .bind(kind.as_str())
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(limit(max))
+        .fetch_all(db)
+        .await
+        .map_err(store_error)?;
+    rows.iter().map(row::event).collect()
 }
 
 fn keys<T>(of: &[T], columns: impl Fn(&T) -> Value) -> Vec<Value> {
@@ -342,6 +362,10 @@ impl Transaction for SqliteTransaction {
 
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError> {
         latest_directory(self.db()?).await
+    }
+
+    async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError> {
+        Ok(of_hub(self.db()?, kind, None, 1).await?.pop())
     }
 
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {

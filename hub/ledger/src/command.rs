@@ -16,6 +16,8 @@ use truc_model::{
     Refusal, Sha256, SignatureVerdict, StatusCode, SystemId, UndeliverableCause, Urgency,
 };
 
+use crate::trust::TrustInForce;
+
 /// The idempotency key of a submission: AMQP `message_id`, unique for the sending system. Kept for ever.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SubmissionKey {
@@ -433,9 +435,16 @@ pub enum Note {
         /// Whose order: an account, not a person's name.
         who: String,
     },
+    /// What a hub trusts. An event only when the last one of this kind says otherwise.
+    TrustInForce {
+        /// Which.
+        hub: HubId,
+        /// All it trusts.
+        trust: Box<TrustInForce>,
+    },
 }
 
-/// Longest free word in a [`Note`] (queue, reason, change, version), in characters.
+/// Longest free word in a [`Note`] (queue, reason, change, version, issuer), in characters.
 pub const NOTE_WORD_MAX: usize = 120;
 
 /// The urgency of an outgoing message as AMQP priority. Answers go first: a sender must not wait for its

@@ -14,7 +14,7 @@ use crate::command::{
     Resend, StatusSubmission, SubmissionKey, TakenReport,
 };
 use crate::error::LedgerError;
-use crate::event::{EventRow, Head};
+use crate::event::{EventKind, EventRow, Head};
 use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 use crate::query::{
     DocumentFilter, DocumentLine, DocumentView, FIND_MAX, InboxCount, PAGE_MAX, RefusalFilter, TRACE_MAX,
@@ -235,7 +235,8 @@ impl Ledger {
         self.done(Command::Directory(directory)).await
     }
 
-    /// Records what happened outside the flow. Gives the event's number.
+    /// Records what happened outside the flow. Gives the event's number; for trust that the last event about it
+    /// tells already, that event's number, and nothing is written.
     ///
     /// # Errors
     /// [`LedgerError::Store`].
@@ -362,6 +363,29 @@ impl Ledger {
             .await?
             .events(from_seq, limit.min(PAGE_MAX))
             .await?)
+    }
+
+    /// Events of these kinds that are about no document, with numbers below `before`, newest first, at most
+    /// `limit` and [`PAGE_MAX`].
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn events_of_hub(
+        &self,
+        kinds: &[EventKind],
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, LedgerError> {
+        let limit = limit.min(PAGE_MAX);
+        let mut now = self.snapshot().await?;
+        let mut rows = Vec::new();
+        for kind in kinds {
+            rows.extend(now.events_of_hub(*kind, before, limit).await?);
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row.seq));
+        rows.dedup_by_key(|row| row.seq);
+        rows.truncate(limit);
+        Ok(rows)
     }
 
     /// Refusals for a list, newest first.

@@ -20,6 +20,7 @@ mod replay;
 pub mod rows;
 pub mod rules;
 pub mod store;
+pub mod trust;
 pub mod verify;
 mod writer;
 
@@ -39,4 +40,5 @@ pub use memory::MemoryStore;
 pub use outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 pub use query::{DocumentFilter, DocumentLine, DocumentView, InboxCount, RefusalFilter, StateCounts};
 pub use store::{Snapshot, Store, Transaction};
+pub use trust::{ListInForce, TrustInForce};
 pub use verify::{Bodies, Finding, VerifyOptions, VerifyReport};

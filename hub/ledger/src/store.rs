@@ -11,7 +11,7 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, Syst
 
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
-use crate::event::{EventRow, Head};
+use crate::event::{EventKind, EventRow, Head};
 use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
 };
@@ -127,6 +127,8 @@ pub trait Transaction: Send {
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError>;
     /// The last version of the directory.
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError>;
+    /// The last event of a kind that is never about a document.
+    async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError>;
     /// Saves rows; later reads of this transaction see them.
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError>;
     /// Makes it durable: when this returns, all of it is on disk.
@@ -171,6 +173,13 @@ pub trait Snapshot: Send {
     async fn trace(&mut self, document: DocumentUid, max: usize) -> Result<Vec<EventRow>, StoreError>;
     /// Events from a number on, in order, at most `max`.
     async fn events(&mut self, from_seq: u64, max: usize) -> Result<Vec<EventRow>, StoreError>;
+    /// Events of one kind that are about no document, with numbers below `before`, newest first, at most `max`.
+    async fn events_of_hub(
+        &mut self,
+        kind: EventKind,
+        before: Option<u64>,
+        max: usize,
+    ) -> Result<Vec<EventRow>, StoreError>;
     /// Refusals for a list, newest first.
     async fn refusals(&mut self, filter: &RefusalFilter) -> Result<Vec<RefusalRow>, StoreError>;
     /// What waits for each inbox and lies in it, by system.

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use truc_directory::Directory;
 use truc_envelope::seal::Trust;
-use truc_ledger::{HubId, Ledger, LedgerError, Note};
+use truc_ledger::{HubId, Ledger, LedgerError, Note, TrustInForce};
 use truc_ledger_sqlite::SqliteStore;
 use truc_model::wire::Intake;
 use truc_model::{Clock, Random, SystemId};
@@ -297,6 +297,14 @@ impl App {
 
         let (watch_files, trust) = trust::Watch::begin(&config.seal, clock.now())?;
         let rules = Arc::new(Rules::new(&config, directory, Arc::new(trust), clock.today()));
+        // Before the first document is judged by it.
+        let told = watch_files.in_force(rules.certificates());
+        ledger
+            .note(Note::TrustInForce {
+                hub: hub.clone(),
+                trust: Box::new(told.clone()),
+            })
+            .await?;
         let (rules_in, rules_out) = watch::channel(rules);
         let workers = match config.intake.verify_workers {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
@@ -343,6 +351,8 @@ impl App {
             ledger: ledger.clone(),
             clock: Arc::clone(&clock),
             rules: rules_in,
+            hub: hub.clone(),
+            told,
         };
         parts.spawn(keeper.run(watch_files, stop.clone()));
 
@@ -407,10 +417,13 @@ struct Keeper {
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     rules: watch::Sender<Arc<Rules>>,
+    hub: HubId,
+    /// What the ledger was told of the trust in force.
+    told: TrustInForce,
 }
 
 impl Keeper {
-    async fn run(self, mut files: trust::Watch, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
+    async fn run(mut self, mut files: trust::Watch, mut stop: watch::Receiver<bool>) -> Result<(), AppError> {
         let mut broker_state = self.broker.state();
         // Its own beat: a broker that comes and goes must not put the looks off again and again.
         let mut refresh =
@@ -427,6 +440,7 @@ impl Keeper {
                     if let Err(error) = self.renew().await {
                         emit(Event::RulesKept { reason: &crate::telemetry::chain(&error) });
                     }
+                    self.tell_of_trust(&files).await;
                     self.tell_of_untaken().await;
                 }
             }
@@ -489,6 +503,23 @@ impl Keeper {
     fn put_in_force(&self, directory: Arc<Directory>, trust: Arc<Trust>, today: Date) {
         self.rules
             .send_replace(Arc::new(Rules::new(&self.config, directory, trust, today)));
+    }
+
+    /// Writes into the ledger what is in force, when it changed: by files, the directory or the day. When the
+    /// ledger is away it is told at a later look; the change itself does not wait for it.
+    async fn tell_of_trust(&mut self, files: &trust::Watch) {
+        let trust = files.in_force(self.rules.borrow().certificates());
+        if trust == self.told {
+            return;
+        }
+        let note = Note::TrustInForce {
+            hub: self.hub.clone(),
+            trust: Box::new(trust.clone()),
+        };
+        match self.ledger.note(note).await {
+            Ok(_) => self.told = trust,
+            Err(error) => emit(Event::LedgerUnavailable { error: &error }),
+        }
     }
 
     async fn tell_of_untaken(&self) {

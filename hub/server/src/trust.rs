@@ -5,17 +5,18 @@
 //! shut the gate. What a list means for a certificate is for `truc_envelope::seal`; fetching lists is the
 //! operator's work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use rustls_pki_types::CertificateRevocationListDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, CertificateRevocationListDer};
 use truc_envelope::seal::{AbsentUsage, CrlPolicy, EkuPolicy, MissingCrl, StaleCrl, Trust, TrustError};
-use truc_model::Sha256;
+use truc_ledger::{ListInForce, TrustInForce};
+use truc_model::{Sha256, SystemId};
 use x509_parser::prelude::FromDer as _;
 use x509_parser::revocation_list::CertificateRevocationList;
 
@@ -62,6 +63,8 @@ pub struct Loaded {
     pub trust: Trust,
     /// The lists that count: of each issuer the newest.
     pub lists: Vec<List>,
+    /// SHA-256 of each anchor's certificate.
+    pub anchors: BTreeSet<Sha256>,
 }
 
 /// Reads the files and makes trust of them.
@@ -83,8 +86,12 @@ pub struct List {
     pub this_update: Timestamp,
     /// When its successor is due: from this moment on it is stale.
     pub next_update: Timestamp,
+    /// Its issuer's name, for people.
+    name: String,
     /// Digest of the issuer's name as it stands.
     issuer: Sha256,
+    /// Digest of the list.
+    sha256: Sha256,
 }
 
 /// How fresh a list is.
@@ -123,6 +130,8 @@ pub struct Watch {
     digests: Vec<Option<Sha256>>,
     /// The lists in force.
     lists: Vec<List>,
+    /// The anchors in force.
+    anchors: BTreeSet<Sha256>,
     /// What was told of the lists in force.
     told: BTreeMap<(PathBuf, usize), (Timestamp, Freshness)>,
 }
@@ -158,6 +167,7 @@ impl Watch {
             stamps: Vec::new(),
             digests: Vec::new(),
             lists: Vec::new(),
+            anchors: BTreeSet::new(),
             told: BTreeMap::new(),
         };
         watch.stamps = watch.stamps_now(now);
@@ -165,6 +175,7 @@ impl Watch {
         watch.digests = files.digests();
         let loaded = files.into_trust(seal)?;
         watch.lists = loaded.lists;
+        watch.anchors = loaded.anchors;
         Ok((watch, loaded.trust))
     }
 
@@ -174,6 +185,22 @@ impl Watch {
         Look {
             change,
             aging: self.aging(now),
+        }
+    }
+
+    /// What is in force, for the ledger, with the certificates of systems beside it.
+    pub fn in_force(&self, certificates: BTreeSet<(SystemId, Sha256)>) -> TrustInForce {
+        let lists = self.lists.iter().map(|list| ListInForce {
+            issuer: list.name.clone(),
+            this_update: list.this_update,
+            next_update: list.next_update,
+            sha256: list.sha256,
+        });
+        TrustInForce {
+            anchors: self.anchors.clone(),
+            lists: lists.collect(),
+            certificates,
+            policy: policy_words(&self.seal),
         }
     }
 
@@ -193,6 +220,7 @@ impl Watch {
         match files.into_trust(&self.seal) {
             Ok(loaded) => {
                 self.lists = loaded.lists;
+                self.anchors = loaded.anchors;
                 Change::Renewed(Box::new(loaded.trust))
             }
             Err(error) => Change::Kept(error),
@@ -294,7 +322,17 @@ impl Files {
                 }
             }
         }
-        Ok(Loaded { trust, lists })
+        let anchors = anchors
+            .iter()
+            .flat_map(|text| CertificateDer::pem_slice_iter(text))
+            .filter_map(Result::ok)
+            .map(|certificate| Sha256::of(&certificate))
+            .collect();
+        Ok(Loaded {
+            trust,
+            lists,
+            anchors,
+        })
     }
 }
 
@@ -345,6 +383,28 @@ const fn crl_policy(seal: &config::Seal) -> CrlPolicy {
     }
 }
 
+/// The policy in the words of the configuration.
+fn policy_words(seal: &config::Seal) -> BTreeSet<String> {
+    let key_usage = match seal.key_usage {
+        config::KeyUsage::AnySigning => "any-signing",
+        config::KeyUsage::Required => "required",
+    };
+    let missing = match seal.missing_crl {
+        config::MissingCrl::Accept => "accept",
+        config::MissingCrl::Refuse => "refuse",
+    };
+    let stale = match seal.stale_crl {
+        config::StaleCrl::Use => "use",
+        config::StaleCrl::Refuse => "refuse",
+    };
+    [
+        format!("key-usage={key_usage}"),
+        format!("missing-crl={missing}"),
+        format!("stale-crl={stale}"),
+    ]
+    .into()
+}
+
 /// The lists of a file, PEM (one or more) or DER (one); `None` when one cannot be read or has no
 /// `nextUpdate`.
 fn lists_in(path: &Path, bytes: &[u8]) -> Option<Vec<List>> {
@@ -366,7 +426,9 @@ fn lists_in(path: &Path, bytes: &[u8]) -> Option<Vec<List>> {
                 number: index + 1,
                 this_update: moment(list.last_update().timestamp()),
                 next_update: moment(list.next_update()?.timestamp()),
+                name: list.issuer().to_string(),
                 issuer: Sha256::of(list.issuer().as_raw()),
+                sha256: Sha256::of(der),
             })
         })
         .collect()

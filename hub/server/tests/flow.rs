@@ -5,6 +5,8 @@
 
 #[path = "flow/attachments.rs"]
 mod attachments;
+#[path = "flow/trust.rs"]
+mod trust;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -17,6 +17,7 @@ pub mod kit;
 pub mod questions;
 pub mod statuses;
 pub mod taken;
+pub mod trust;
 pub mod whole;
 
 use std::sync::Arc;
@@ -119,6 +120,11 @@ macro_rules! contract_tests {
                 notes_are_events,
                 the_balance_per_sender_and_period,
                 an_agency_sees_its_part_of_the_balance,
+            }
+            trust {
+                trust_is_told_when_it_changes,
+                an_event_about_trust_is_bounded,
+                events_of_the_hub_are_listed_by_kind,
             }
             whole {
                 nothing_is_left_of_a_dropped_transaction,

@@ -10,6 +10,7 @@ use truc_model::{
 };
 
 use crate::command::{DirectorySummary, HubId, PublishFailure};
+use crate::trust::ListInForce;
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $variant:ident = $word:literal, $vi:literal;)*) => {
@@ -75,6 +76,8 @@ kinds! {
     DirectoryChanged = "directory-changed", "Danh mục thay đổi";
     /// A system's account changed.
     SystemChanged = "system-changed", "Hệ thống kết nối thay đổi";
+    /// A hub trusts otherwise than the last such event says.
+    TrustChanged = "trust-changed", "Căn cứ tin cậy thay đổi";
     /// A message that no one could handle was put aside.
     DeadLettered = "dead-lettered", "Thông điệp không xử lý được";
     /// A hub began to serve.
@@ -336,6 +339,27 @@ pub enum Fact {
         /// Whose order.
         who: String,
     },
+    /// See [`EventKind::TrustChanged`].
+    TrustChanged {
+        /// Which hub.
+        hub: HubId,
+        /// Digest of all it trusts ([`crate::TrustInForce::sha256`]).
+        sha256: Sha256,
+        /// SHA-256 of the anchors' certificates, the first few.
+        anchors: Vec<Sha256>,
+        /// How many they are.
+        anchors_count: u64,
+        /// The revocation lists, the first few by issuer.
+        lists: Vec<ListInForce>,
+        /// How many they are.
+        lists_count: u64,
+        /// How many certificates of systems are in force.
+        certificates_count: u64,
+        /// Digest of their digests, by system.
+        certificates_sha256: Sha256,
+        /// The rules, a word each.
+        policy: Vec<String>,
+    },
     /// See [`EventKind::DeadLettered`].
     DeadLettered {
         /// The queue it was in.
@@ -423,6 +447,7 @@ impl Fact {
             Self::TakenOdd { .. } => EventKind::TakenOdd,
             Self::DirectoryChanged { .. } => EventKind::DirectoryChanged,
             Self::SystemChanged { .. } => EventKind::SystemChanged,
+            Self::TrustChanged { .. } => EventKind::TrustChanged,
             Self::DeadLettered { .. } => EventKind::DeadLettered,
             Self::HubStarted { .. } => EventKind::HubStarted,
             Self::HubStopped { .. } => EventKind::HubStopped,
@@ -448,6 +473,7 @@ impl Fact {
             Self::TakenOdd { .. }
             | Self::DirectoryChanged { .. }
             | Self::SystemChanged { .. }
+            | Self::TrustChanged { .. }
             | Self::DeadLettered { .. }
             | Self::HubStarted { .. }
             | Self::HubStopped { .. } => None,
@@ -456,15 +482,15 @@ impl Fact {
 }
 
 /// Times in events are integers: microseconds since 1970 in UTC.
-mod micros {
+pub(crate) mod micros {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(at.as_microsecond())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         Timestamp::from_microsecond(i64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }

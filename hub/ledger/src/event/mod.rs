@@ -13,6 +13,7 @@ use serde_json::Value;
 use truc_model::{DocumentUid, Sha256};
 
 pub use canonical::{DEPTH_MAX, NotCanonical, canonical};
+pub(crate) use fact::micros;
 pub use fact::{AcceptedRecipient, EventKind, Fact, RepeatedBy, TakenBy};
 
 /// The digest that the first event names as the one before it.

@@ -14,7 +14,7 @@ use super::Tables;
 use super::write::{forwarded_before, head};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
-use crate::event::{EventRow, Head};
+use crate::event::{EventKind, EventRow, Head};
 use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
     StateCounts, page,
@@ -169,6 +169,18 @@ impl Snapshot for MemorySnapshot {
     async fn events(&mut self, from_seq: u64, max: usize) -> Result<Vec<EventRow>, StoreError> {
         let rows = self.0.events.range(from_seq..);
         Ok(rows.take(max).map(|(_, row)| row.clone()).collect())
+    }
+
+    async fn events_of_hub(
+        &mut self,
+        kind: EventKind,
+        before: Option<u64>,
+        max: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let rows = self.0.events.range(..before.unwrap_or(u64::MAX)).rev();
+        let rows = rows.map(|(_, row)| row);
+        let rows = rows.filter(|row| row.document.is_none() && row.kind == kind);
+        Ok(rows.take(max).cloned().collect())
     }
 
     async fn refusals(&mut self, filter: &RefusalFilter) -> Result<Vec<RefusalRow>, StoreError> {

@@ -11,7 +11,7 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
 use super::Tables;
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
-use crate::event::{EventRow, GENESIS, Head};
+use crate::event::{EventKind, EventRow, GENESIS, Head};
 use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow,
     SubmissionRow,
@@ -316,6 +316,13 @@ impl Transaction for MemoryTransaction {
             .directories
             .last_key_value()
             .map(|(_, row)| row.clone()))
+    }
+
+    async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError> {
+        let mut rows = self.tables.events.values().rev();
+        Ok(rows
+            .find(|row| row.document.is_none() && row.kind == kind)
+            .cloned())
     }
 
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {

@@ -2,11 +2,12 @@
 
 use truc_model::Sha256;
 
-use crate::command::{NOTE_WORD_MAX, NewDirectory, Note, Resend};
+use crate::command::{HubId, NOTE_WORD_MAX, NewDirectory, Note, Resend};
 use crate::error::LedgerError;
 use crate::event::Fact;
 use crate::rows::DirectoryRow;
 use crate::rules::work::{Work, cut};
+use crate::trust::{ListInForce, TRUST_LISTED_MAX, TrustInForce};
 
 /// Saves a version made from the last one; two editors cannot overwrite each other.
 pub(super) fn directory(work: &mut Work, new: &NewDirectory) -> Result<(), LedgerError> {
@@ -68,5 +69,36 @@ pub(super) fn note(work: &mut Work, note: &Note) -> Result<u64, LedgerError> {
             change: word(change),
             who: word(who),
         },
+        Note::TrustInForce { hub, trust: now } => return trust(work, hub, now),
     })
+}
+
+/// Records what a hub trusts, unless the last such event says the same: then gives that event's number.
+fn trust(work: &mut Work, hub: &HubId, now: &TrustInForce) -> Result<u64, LedgerError> {
+    let contradiction = |_| LedgerError::Contradiction("trust that has no canonical form");
+    let sha256 = now.sha256().map_err(contradiction)?;
+    if let Some((event, told)) = work.trust
+        && told == sha256
+    {
+        return Ok(event);
+    }
+    let lists = now.lists.iter().take(TRUST_LISTED_MAX);
+    let event = work.record(Fact::TrustChanged {
+        hub: hub.clone(),
+        sha256,
+        anchors: now.anchors.iter().take(TRUST_LISTED_MAX).copied().collect(),
+        anchors_count: now.anchors.len() as u64,
+        lists: lists
+            .map(|list| ListInForce {
+                issuer: cut(&list.issuer, NOTE_WORD_MAX),
+                ..list.clone()
+            })
+            .collect(),
+        lists_count: now.lists.len() as u64,
+        certificates_count: now.certificates.len() as u64,
+        certificates_sha256: now.certificates_sha256().map_err(contradiction)?,
+        policy: now.policy.iter().map(|word| cut(word, NOTE_WORD_MAX)).collect(),
+    })?;
+    work.trust = Some((event, sha256));
+    Ok(event)
 }

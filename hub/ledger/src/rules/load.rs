@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256};
 
-use crate::command::{StatusSubmission, SubmissionKey};
+use crate::command::{Note, StatusSubmission, SubmissionKey};
 use crate::error::StoreError;
+use crate::event::{EventKind, Fact};
 use crate::rules::work::Work;
 use crate::rules::{Command, INBOX_LOST_MAX, NOT_TAKEN_MAX, before};
 use crate::store::{NumberKey, RefusalLike, Transaction};
@@ -26,6 +27,7 @@ struct Wanted {
     /// Deliveries whose owner is needed although they may be done.
     owners: BTreeSet<DeliveryUid>,
     directory: bool,
+    trust: bool,
 }
 
 pub(super) async fn load(
@@ -57,6 +59,9 @@ pub(super) async fn load(
     deliveries(tx, work, &mut wanted).await?;
     documents(tx, work, &mut wanted).await?;
     recipients(tx, work, commands, &mut wanted).await?;
+    if wanted.trust {
+        work.trust = told_trust(tx).await?;
+    }
     if wanted.directory {
         work.directory_version = tx.latest_directory().await?.map_or(0, |row| row.version);
     }
@@ -107,6 +112,7 @@ impl Wanted {
                 self.documents.insert(order.document);
             }
             Command::Directory(_) => self.directory = true,
+            Command::Note(Note::TrustInForce { .. }) => self.trust = true,
             Command::NotTaken(_)
             | Command::InboxLost(_)
             | Command::Claim(_)
@@ -122,6 +128,17 @@ impl Wanted {
             message_id: Some(key.message_id),
             sha256,
         });
+    }
+}
+
+/// What the last event about trust says.
+async fn told_trust(tx: &mut dyn Transaction) -> Result<Option<(u64, Sha256)>, StoreError> {
+    let Some(row) = tx.latest_of_hub(EventKind::TrustChanged).await? else {
+        return Ok(None);
+    };
+    match row.event().map(|event| event.fact) {
+        Ok(Fact::TrustChanged { sha256, .. }) => Ok(Some((row.seq, sha256))),
+        _ => Err(StoreError::Damaged(format!("event {} cannot be read", row.seq))),
     }
 }
 

@@ -54,6 +54,8 @@ pub(crate) struct Work {
     /// Forwarded to an inbox that is gone: candidates, oldest first.
     pub(crate) astray: Vec<DeliveryUid>,
     pub(crate) directory_version: u64,
+    /// The last event about trust: its number and digest.
+    pub(crate) trust: Option<(u64, Sha256)>,
     /// Rows added. Those that can still move in the batch are taken from the maps at the end.
     pub(crate) added: Changes,
     added_recipients: BTreeSet<DocumentUid>,
@@ -82,6 +84,7 @@ impl Work {
             late: Vec::new(),
             astray: Vec::new(),
             directory_version: 0,
+            trust: None,
             added: Changes::default(),
             added_recipients: BTreeSet::new(),
             moved_recipients: BTreeSet::new(),

@@ -1,7 +1,7 @@
 //! The rules in force at one moment: directory, trust, limits. Submissions are checked and routed on a
 //! snapshot; a change makes a new snapshot and never alters one in use.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use truc_directory::Directory;
 use truc_envelope::Limits;
 use truc_envelope::seal::{BoundCertificate, Tolerance, Trust};
-use truc_model::{AgencyCode, SystemId};
+use truc_model::{AgencyCode, Sha256, SystemId};
 
 use super::checks::secrecy::Markings;
 use crate::config::Config;
@@ -73,6 +73,18 @@ impl Rules {
             today,
             bound,
         }
+    }
+
+    /// Every certificate bound today: of which system, and its SHA-256.
+    #[must_use]
+    pub fn certificates(&self) -> BTreeSet<(SystemId, Sha256)> {
+        let bound = self.bound.iter();
+        bound
+            .flat_map(|(system, certificates)| {
+                let thumbprints = certificates.iter().map(BoundCertificate::thumbprint);
+                thumbprints.map(|thumbprint| (system.clone(), thumbprint))
+            })
+            .collect()
     }
 
     /// The certificates bound to a system today.

@@ -193,7 +193,9 @@ fn freshness_at_its_edges() {
         number: 1,
         this_update: Timestamp::UNIX_EPOCH,
         next_update: Timestamp::from_second(100 * HOUR).unwrap(),
+        name: String::new(),
         issuer: Sha256::of(b""),
+        sha256: Sha256::of(b""),
     };
     let at = |left: i64| list.freshness(Timestamp::from_second(100 * HOUR - left).unwrap());
     assert_eq!(at(CRL_DUE_HOURS * HOUR), Freshness::Fresh);
@@ -225,6 +227,35 @@ fn of_one_issuer_the_newest_list_counts() {
     let lists = load(&place.seal).unwrap().lists;
     assert_eq!(lists.len(), 2, "{lists:?}");
     assert_eq!(lists[1].freshness(place.now), Freshness::Stale);
+}
+
+#[test]
+fn what_is_in_force_is_named_and_stays_when_a_file_breaks() {
+    let place = Place::new();
+    let mut watch = place.begin();
+    let bound = || [(SystemId::new("so-tnmt").unwrap(), Sha256::of(b"c"))].into();
+    let first = watch.in_force(bound());
+    assert_eq!(first.anchors.len(), 1);
+    assert_eq!(first.certificates.len(), 1);
+    let list = first.lists.first().unwrap();
+    assert!(list.issuer.contains("CN=A"), "{}", list.issuer);
+    let second = |at: Timestamp| at.as_second();
+    assert_eq!(second(list.this_update), second(place.now) - HOUR);
+    assert_eq!(second(list.next_update), second(place.now) + 24 * HOUR);
+    place.anchors("half");
+    watch.look(place.now);
+    assert_eq!(watch.in_force(bound()), first);
+    place.anchors(place.authority.certificate_pem());
+    place.list(0, 24);
+    watch.look(place.now);
+    let renewed = watch.in_force(bound());
+    assert_eq!(renewed.anchors, first.anchors);
+    assert_ne!(renewed.lists, first.lists);
+    let policy: Vec<_> = first.policy.iter().map(String::as_str).collect();
+    assert_eq!(
+        policy,
+        ["key-usage=any-signing", "missing-crl=accept", "stale-crl=use"]
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use truc_ledger::command::{HubId, SubmissionKey};
-use truc_ledger::event::Head;
+use truc_ledger::event::{EventKind, EventRow, Head};
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
@@ -122,6 +122,9 @@ impl Transaction for Guarded {
     }
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError> {
         self.inner.latest_directory().await
+    }
+    async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError> {
+        self.inner.latest_of_hub(kind).await
     }
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
         let poison = self.poison.as_deref();

@@ -205,6 +205,18 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
             change,
             who: account,
         } => format!("{account} thay đổi hệ thống {system}: {change}"),
+        Fact::TrustChanged {
+            hub,
+            anchors_count,
+            lists_count,
+            certificates_count,
+            ..
+        } => format!(
+            "Trục {hub} dùng căn cứ tin cậy mới: {} chứng thư gốc, {} danh sách thu hồi, {} chứng thư của hệ thống",
+            number(*anchors_count),
+            number(*lists_count),
+            number(*certificates_count)
+        ),
         Fact::DeadLettered { queue, reason, .. } => {
             format!("Thông điệp từ {queue} không xử lý được ({reason})")
         }
