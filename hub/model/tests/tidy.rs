@@ -167,6 +167,7 @@ fn crates_know_only_whom_they_may() {
         ("truc-model", [].as_slice()),
         ("truc-envelope", &["truc-model"]),
         ("truc-directory", &["truc-model"]),
+        ("truc-calendar", &["truc-model"]),
         ("truc-ledger", &["truc-model"]),
         ("truc-ledger-sqlite", &["truc-model", "truc-ledger"]),
         ("truc-transport", &["truc-model"]),
@@ -177,6 +178,7 @@ fn crates_know_only_whom_they_may() {
                 "truc-model",
                 "truc-envelope",
                 "truc-directory",
+                "truc-calendar",
                 "truc-ledger",
                 "truc-ledger-sqlite",
                 "truc-transport",
@@ -420,6 +422,9 @@ fn the_words_of_the_wire_are_documented() {
         header::TRACE,
         header::SIGNATURE,
         header::STATUS,
+        header::WITHDRAWS,
+        header::WITHDRAWS_FOR,
+        header::REPLACES,
     ];
     // A header that the list above forgets would be a constant of the module that it does not count.
     let source = read("hub/model/src/wire/mod.rs");

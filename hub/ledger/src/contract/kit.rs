@@ -236,6 +236,7 @@ impl Hub {
             taken: Taken {
                 taken: taken.to_vec(),
                 refused: declined.collect(),
+                ..Taken::default()
             },
         };
         self.ledger.taken(report).await.unwrap()

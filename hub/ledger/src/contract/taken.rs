@@ -161,7 +161,7 @@ pub async fn too_many_deliveries_in_one_message(bench: &dyn Bench) {
         message_id: None,
         taken: Taken {
             taken: vec![delivery; count],
-            refused: vec![],
+            ..Taken::default()
         },
     };
     let outcome = hub.ledger.taken(report(Taken::MAX_DELIVERIES)).await.unwrap();

@@ -3,13 +3,15 @@
 //! The wire as a whole is described in `schemas/asyncapi.yaml` and `docs/reference/wire.md`.
 
 mod answer;
+mod attachments;
 mod taken;
 
 pub use answer::{
     DocumentReceipt, Notice, NoticeCode, Receipt, RecipientLine, RefusalAnswer, StatusReceipt, Text,
     WarningLine,
 };
-pub use taken::{Declined, Taken};
+pub use attachments::{AttachmentWord, AttachmentWords};
+pub use taken::{Declined, Taken, Withdrawn};
 
 use crate::id::SystemId;
 
@@ -152,6 +154,17 @@ pub mod header {
     pub const TRACE: &str = "truc-trace";
     /// The verdict on the signature, as JSON ([`crate::SignatureVerdict`]).
     pub const SIGNATURE: &str = "truc-signature";
+    /// What the signatures inside attached PDFs look like, as JSON ([`super::AttachmentWords`]); absent when there
+    /// is no PDF, or nobody looked.
+    pub const ATTACHMENTS: &str = "truc-attachments";
     /// The status code, on `status` messages from the hub.
     pub const STATUS: &str = "truc-status";
+    /// List of delivery ids, on a message that carries an order (recall, take-back, update that removes a recipient):
+    /// whoever reads it must not hand those deliveries over any more, unless it has done so already.
+    pub const WITHDRAWS: &str = "truc-withdraws";
+    /// List of agency codes, as written in the `truc-to` of the deliveries in [`WITHDRAWS`]: for these alone they
+    /// are taken back. Absent: for all they are for, and the order concerns nothing else.
+    pub const WITHDRAWS_FOR: &str = "truc-withdraws-for";
+    /// List of the hub's ids of the documents that this one replaces.
+    pub const REPLACES: &str = "truc-replaces";
 }

@@ -103,7 +103,7 @@ fn read(body: &[u8]) -> Result<Taken, Refusal> {
     };
     let report: Taken = serde_json::from_slice(body)
         .map_err(|error| malformed("JSON as in schemas/taken.json", error.to_string()))?;
-    let count = report.taken.len() + report.refused.len();
+    let count = report.taken.len() + report.refused.len() + report.withdrawn.len();
     if count == 0 || count > Taken::MAX_DELIVERIES {
         return Err(malformed(
             &format!("1 to {} deliveries", Taken::MAX_DELIVERIES),
@@ -121,6 +121,19 @@ fn read(body: &[u8]) -> Result<Taken, Refusal> {
             return Err(malformed(
                 &format!("a reason of at most {} characters", Taken::REASON_MAX),
                 format!("{} characters", declined.reason.chars().count()),
+            ));
+        }
+    }
+    let mut codes_bytes = 0;
+    for code in report.withdrawn.iter().flat_map(|withdrawn| &withdrawn.codes) {
+        codes_bytes += code.len();
+        if code.is_empty() || codes_bytes > Taken::CODES_BYTES_MAX {
+            return Err(malformed(
+                &format!(
+                    "codes, not empty, of at most {} bytes in all",
+                    Taken::CODES_BYTES_MAX
+                ),
+                format!("{} bytes", code.len().max(codes_bytes)),
             ));
         }
     }
@@ -144,6 +157,14 @@ mod tests {
             )
         };
         assert!(read(reason(Taken::REASON_MAX).as_bytes()).is_ok());
+        let codes = |n: usize, length: usize| {
+            let list = vec![format!("\"{}\"", "x".repeat(length)); n].join(",");
+            format!("{{\"withdrawn\":[{{\"delivery\":\"{id}\",\"for\":[{list}]}}]}}")
+        };
+        let codes_max = Taken::CODES_BYTES_MAX / 32;
+        assert_eq!(read(codes(codes_max, 32).as_bytes()).unwrap().withdrawn.len(), 1);
+        let all = format!("{{\"withdrawn\":[{{\"delivery\":\"{id}\"}}]}}");
+        assert!(read(all.as_bytes()).unwrap().withdrawn[0].codes.is_empty());
         for bad in [
             String::new(),
             "{}".to_owned(),
@@ -152,6 +173,8 @@ mod tests {
             "{\"token\":[]}".to_owned(),
             list(Taken::MAX_DELIVERIES + 1),
             reason(Taken::REASON_MAX + 1),
+            codes(codes_max + 1, 32),
+            codes(1, 0),
         ] {
             assert_eq!(
                 read(bad.as_bytes()).unwrap_err().code,
