@@ -1,6 +1,6 @@
 //! Pictures of one moment: a read transaction of its own.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -11,18 +11,19 @@ use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use truc_ledger::command::SubmissionKey;
 use truc_ledger::event::{EventKind, EventRow, Head};
 use truc_ledger::query::{
-    DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
-    StateCounts, page,
+    DocumentFilter, DocumentLine, InboxCount, PAGE_MAX, Period, RefusalFilter, SenderCount, SenderRefusals,
+    StateCount, StateCounts, page,
 };
 use truc_ledger::rows::{
     DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow, number_key,
 };
+use truc_ledger::signatures::{PdfKind, Standing, VerdictKind};
 use truc_ledger::{Snapshot, StoreError};
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::Intake;
-use truc_model::{DeliveryUid, DocumentUid, Sha256};
+use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, SignatureStrength};
 
-use crate::column::{Columns as _, to_time};
+use crate::column::{Columns as _, damaged, to_time};
 use crate::fault::store_error;
 use crate::row;
 use crate::write::{head, latest_directory, limit, of_hub};
@@ -413,6 +414,98 @@ impl Snapshot for SqliteSnapshot {
         })
         .await
     }
+
+    async fn verdicts(&mut self, period: Period) -> Result<BTreeMap<VerdictKind, u64>, StoreError> {
+        let statement = "SELECT verdict ->> '$.seal.state' AS seal, verdict ->> '$.seal.reason' AS seal_reason, \
+             verdict ->> '$.seal.strength' AS seal_strength, verdict ->> '$.xml.state' AS xml, \
+             verdict ->> '$.xml.reason' AS xml_reason, verdict ->> '$.xml.strength' AS xml_strength, \
+             verdict ->> '$.vouched_by_channel' AS vouched, count(*) AS n FROM document \
+             WHERE accepted_at >= $1 AND accepted_at < $2 GROUP BY 1, 2, 3, 4, 5, 6, 7";
+        let query = between(statement, period.since, period.until);
+        let rows = self
+            .all(query, |row| {
+                let kind = VerdictKind {
+                    seal: standing(row, "seal", "seal_reason", "seal_strength")?,
+                    xml: standing(row, "xml", "xml_reason", "xml_strength")?,
+                    vouched_by_channel: row.flag("vouched")?,
+                };
+                Ok((kind, row.count("n")?))
+            })
+            .await?;
+        Ok(sums(rows))
+    }
+
+    async fn pdfs(&mut self, period: Period) -> Result<BTreeMap<PdfKind, u64>, StoreError> {
+        let statement = "SELECT accepted_at, event, (SELECT json_group_array(json(a.value -> '$.signature')) \
+             FROM json_each(document.facts, '$.attachments') AS a \
+             WHERE a.value ->> '$.signature' IS NOT NULL) AS found FROM document \
+             WHERE accepted_at >= $1 AND accepted_at < $2 AND (accepted_at, event) > ($3, $4) \
+             ORDER BY accepted_at, event LIMIT $5";
+        let mut counts = BTreeMap::new();
+        // In pages: a year has more of them than should be in memory at once.
+        let mut after = (i64::MIN, 0);
+        loop {
+            let query = between(statement, period.since, period.until)
+                .bind(after.0)
+                .bind(after.1)
+                .bind(limit(PAGE_MAX));
+            let page = self
+                .all(query, |row| {
+                    let place = (row.integer("accepted_at")?, row.integer("event")?);
+                    Ok((place, row.json::<Vec<PdfSignatures>>("found")?))
+                })
+                .await?;
+            let Some((last, _)) = page.last() else {
+                return Ok(counts);
+            };
+            after = *last;
+            for found in page.iter().flat_map(|(_, found)| found) {
+                *counts.entry(PdfKind::from(found)).or_insert(0) += 1;
+            }
+        }
+    }
+
+    async fn refused_by_code(&mut self, period: Period) -> Result<BTreeMap<RefusalCode, u64>, StoreError> {
+        let statement = "SELECT code, count(*) AS n FROM refusal \
+             WHERE refused_at >= $1 AND refused_at < $2 AND intake = $3 GROUP BY code";
+        let query = between(statement, period.since, period.until).bind(Intake::Document.as_str());
+        let rows = self
+            .all(query, |row| {
+                let code = row.word("code", |word| RefusalCode::from_word(word).ok())?;
+                Ok((code, row.count("n")?))
+            })
+            .await?;
+        Ok(sums(rows))
+    }
+}
+
+/// What rows count alike is one: a word left out and the same word written.
+fn sums<K: Ord>(rows: Vec<(K, u64)>) -> BTreeMap<K, u64> {
+    let mut counts = BTreeMap::new();
+    for (kind, n) in rows {
+        *counts.entry(kind).or_insert(0) += n;
+    }
+    counts
+}
+
+/// How one form stood: columns `<form>`, `<form>_reason`, `<form>_strength`.
+fn standing(
+    row: &SqliteRow,
+    state: &'static str,
+    reason: &'static str,
+    strength: &'static str,
+) -> Result<Standing, StoreError> {
+    Ok(match row.text(state)?.as_str() {
+        "valid" => Standing::Valid(match row.text_or_null(strength)? {
+            Some(word) => SignatureStrength::from_word(&word).ok_or_else(|| damaged(strength))?,
+            None => SignatureStrength::Current,
+        }),
+        "invalid" => Standing::Invalid {
+            reason: row.text(reason)?,
+        },
+        "absent" => Standing::Absent,
+        _ => return Err(damaged(state)),
+    })
 }
 
 fn between(statement: &'static str, since: Option<Timestamp>, until: Option<Timestamp>) -> Query<'static> {

@@ -17,10 +17,12 @@ use crate::error::LedgerError;
 use crate::event::{EventKind, EventRow, Head};
 use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 use crate::query::{
-    DocumentFilter, DocumentLine, DocumentView, FIND_MAX, InboxCount, PAGE_MAX, RefusalFilter, TRACE_MAX,
+    DocumentFilter, DocumentLine, DocumentView, FIND_MAX, InboxCount, PAGE_MAX, Period, RefusalFilter,
+    TRACE_MAX,
 };
 use crate::rows::{DirectoryRow, RefusalRow, SubmissionRow};
 use crate::rules::{Command, Reply};
+use crate::signatures::SignatureCounts;
 use crate::store::{Snapshot, Store};
 use crate::verify::{self, VerifyOptions, VerifyReport};
 use crate::writer::{self, Job};
@@ -386,6 +388,15 @@ impl Ledger {
         rows.dedup_by_key(|row| row.seq);
         rows.truncate(limit);
         Ok(rows)
+    }
+
+    /// What stood behind the documents of a period: who answered for their bytes, and what attached PDFs bear.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn signature_counts(&self, period: Period) -> Result<SignatureCounts, LedgerError> {
+        let mut now = self.snapshot().await?;
+        Ok(SignatureCounts::of(now.as_mut(), period).await?)
     }
 
     /// Refusals for a list, newest first.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use truc_model::delivery::TransportStateName;
-use truc_model::wire::{Outgoing, Receipt, RefusalAnswer};
+use truc_model::wire::{AttachmentWords, Outgoing, Receipt, RefusalAnswer};
 use truc_model::{
     DeliveryUid, DocumentUid, MessageId, Party, Sha256, SignatureVerdict, StatusCode, SystemId,
 };
@@ -59,6 +59,8 @@ pub struct Claimed {
     pub to: Vec<String>,
     /// The verdict on the document's signature. Only on documents.
     pub verdict: Option<SignatureVerdict>,
+    /// What the signatures inside its attached PDFs look like. Only on documents that have such.
+    pub attachments: Option<AttachmentWords>,
     /// The code. Only on statuses.
     pub status: Option<StatusCode>,
     /// When the hub accepted what it carries.

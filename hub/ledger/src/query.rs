@@ -145,6 +145,15 @@ pub const fn page(limit: usize) -> usize {
     }
 }
 
+/// A period; each end may be open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Period {
+    /// At or after.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
 /// What waits for one inbox and lies in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InboxCount {

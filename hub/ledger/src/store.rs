@@ -3,21 +3,23 @@
 //! It decides nothing: the rules are written once, in [`crate::rules`], so that back ends cannot disagree.
 //! Every method takes many keys and makes one trip. Results come in no particular order unless said.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, RefusalCode, Sha256, SystemId};
 
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
 use crate::query::{
-    DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
+    DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
 };
 use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
+use crate::signatures::{PdfKind, VerdictKind};
 
 /// Most documents of one identity, or of one number, that a transaction looks at: those not held first,
 /// then the oldest. Real systems reuse a `DocumentId` some dozens of times; a hostile one must not be able
@@ -223,4 +225,10 @@ pub trait Snapshot: Send {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> Result<Vec<SenderRefusals>, StoreError>;
+    /// Documents accepted in a period, by what their verdict comes to.
+    async fn verdicts(&mut self, period: Period) -> Result<BTreeMap<VerdictKind, u64>, StoreError>;
+    /// Attached PDFs of documents accepted in a period, by what was found in them.
+    async fn pdfs(&mut self, period: Period) -> Result<BTreeMap<PdfKind, u64>, StoreError>;
+    /// Document submissions refused in a period, by the code that decided.
+    async fn refused_by_code(&mut self, period: Period) -> Result<BTreeMap<RefusalCode, u64>, StoreError>;
 }

@@ -28,6 +28,6 @@ pub use document::{DocumentIdentity, DocumentKind, Operation, Urgency};
 pub use id::{DeliveryUid, DocumentUid, MessageId, SystemId};
 pub use pdf::{PdfSignature, PdfSignatures};
 pub use refusal::{Actor, Place, Refusal, RefusalCode, Retry};
-pub use signature::{SignatureForm, SignatureState, SignatureVerdict};
+pub use signature::{SignatureForm, SignatureState, SignatureStrength, SignatureVerdict};
 pub use status::{Applied, BusinessState, ChangeState, StatusCode};
 pub use warning::WarningCode;

@@ -27,6 +27,9 @@ pub enum SignatureState {
         signer: String,
         /// When it was signed, by the signer's own clock.
         signed_at: Option<Timestamp>,
+        /// What it is worth against a forger; left out when nothing speaks against it.
+        #[serde(default, skip_serializing_if = "SignatureStrength::is_current")]
+        strength: SignatureStrength,
     },
     /// There is none.
     Absent,
@@ -35,6 +38,43 @@ pub enum SignatureState {
         /// A refusal code's word, or for XML-DSig the reason.
         reason: String,
     },
+}
+
+/// Whether a broken digest had a part in a signature that holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SignatureStrength {
+    /// SHA-256 or better throughout.
+    #[default]
+    Current,
+    /// SHA-1, which two different texts can share: the sending system's policy allows it.
+    LegacySha1,
+}
+
+impl SignatureStrength {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Current, Self::LegacySha1];
+
+    /// The word in JSON and tables.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "current",
+            Self::LegacySha1 => "legacy-sha1",
+        }
+    }
+
+    /// From the word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|strength| strength.as_str() == word)
+    }
+
+    /// Whether nothing speaks against it.
+    #[must_use]
+    pub const fn is_current(&self) -> bool {
+        matches!(self, Self::Current)
+    }
 }
 
 /// The verdict on one submission.

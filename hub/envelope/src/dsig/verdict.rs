@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+pub use truc_model::SignatureStrength as Strength;
 use truc_model::{Place, RefusalCode, Sha256, SignatureState};
 
 use super::{Canonicalization, DigestAlgorithm, SignatureAlgorithm};
@@ -54,15 +55,6 @@ pub struct ValidDsig {
     pub(super) digest: DigestAlgorithm,
     pub(super) thumbprint: Sha256,
     pub(super) signer: String,
-}
-
-/// Whether SHA-1 had a part in it, which is no proof against a determined forger.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Strength {
-    /// SHA-256 or better throughout.
-    Current,
-    /// SHA-1 as digest or in the signature; the policy allowed it.
-    LegacySha1,
 }
 
 macro_rules! reasons {
@@ -240,17 +232,6 @@ impl AbsentReason {
     }
 }
 
-impl Strength {
-    /// Its word: `current`, `legacy-sha1`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Current => "current",
-            Self::LegacySha1 => "legacy-sha1",
-        }
-    }
-}
-
 impl fmt::Display for DsigReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -258,7 +239,7 @@ impl fmt::Display for DsigReason {
 }
 
 impl From<DsigVerdict> for SignatureState {
-    /// SHA-1 is said in the algorithm's name. XML signatures of this form bear no time: times stand in
+    /// SHA-1 is said as strength and in the algorithm's name. XML signatures of this form bear no time: times stand in
     /// an `Object`, which is not accepted.
     fn from(verdict: DsigVerdict) -> Self {
         match verdict {
@@ -267,6 +248,7 @@ impl From<DsigVerdict> for SignatureState {
                 reason: invalid.reason.as_str().to_owned(),
             },
             DsigVerdict::Valid(valid) => Self::Valid {
+                strength: valid.strength(),
                 algorithm: match valid.algorithm {
                     SignatureAlgorithm::RsaSha1 => valid.algorithm.to_string(),
                     other if valid.digest == DigestAlgorithm::Sha1 => format!("{other} (sha1)"),

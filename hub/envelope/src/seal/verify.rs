@@ -117,6 +117,7 @@ impl ValidSeal {
 impl From<ValidSeal> for SignatureState {
     fn from(seal: ValidSeal) -> Self {
         Self::Valid {
+            strength: truc_model::SignatureStrength::Current,
             algorithm: seal.algorithm.to_string(),
             certificate: seal.thumbprint.to_string(),
             signer: seal.signer,

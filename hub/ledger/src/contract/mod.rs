@@ -15,6 +15,7 @@ pub mod forwarding;
 pub mod histories;
 pub mod kit;
 pub mod questions;
+pub mod signatures;
 pub mod statuses;
 pub mod taken;
 pub mod trust;
@@ -120,6 +121,10 @@ macro_rules! contract_tests {
                 notes_are_events,
                 the_balance_per_sender_and_period,
                 an_agency_sees_its_part_of_the_balance,
+            }
+            signatures {
+                documents_are_counted_by_who_answers_for_them,
+                attached_pdfs_are_counted_by_their_word,
             }
             trust {
                 trust_is_told_when_it_changes,

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::OwnedRwLockReadGuard;
 use truc_model::wire::Intake;
-use truc_model::{DeliveryUid, DocumentUid, Party, Sha256};
+use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256};
 
 use super::Tables;
 use super::write::{forwarded_before, head};
@@ -16,13 +16,14 @@ use crate::command::SubmissionKey;
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
 use crate::query::{
-    DocumentFilter, DocumentLine, InboxCount, RefusalFilter, SenderCount, SenderRefusals, StateCount,
+    DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
     StateCounts, page,
 };
 use crate::rows::{
     DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
     number_key,
 };
+use crate::signatures::{PdfKind, VerdictKind};
 use crate::store::Snapshot;
 
 pub(super) struct MemorySnapshot(pub(super) OwnedRwLockReadGuard<Tables>);
@@ -31,6 +32,11 @@ impl MemorySnapshot {
     fn recipients_of(&self, document: DocumentUid) -> impl Iterator<Item = &RecipientRow> {
         let range = (document, 0)..=(document, u32::MAX);
         self.0.recipients.range(range).map(|(_, row)| row)
+    }
+
+    fn accepted(&self, period: Period) -> impl Iterator<Item = &DocumentRow> {
+        let rows = self.0.documents.values();
+        rows.filter(move |row| within(row.accepted_at, period.since, period.until))
     }
 
     fn line(&self, row: &DocumentRow) -> DocumentLine {
@@ -341,4 +347,31 @@ impl Snapshot for MemorySnapshot {
             .map(|(sender, refused)| SenderRefusals { sender, refused })
             .collect())
     }
+
+    async fn verdicts(&mut self, period: Period) -> Result<BTreeMap<VerdictKind, u64>, StoreError> {
+        Ok(tally(
+            self.accepted(period).map(|row| VerdictKind::from(&row.verdict)),
+        ))
+    }
+
+    async fn pdfs(&mut self, period: Period) -> Result<BTreeMap<PdfKind, u64>, StoreError> {
+        let attachments = self.accepted(period).flat_map(|row| &row.facts.attachments);
+        let found = attachments.filter_map(|facts| facts.signature.as_ref());
+        Ok(tally(found.map(PdfKind::from)))
+    }
+
+    async fn refused_by_code(&mut self, period: Period) -> Result<BTreeMap<RefusalCode, u64>, StoreError> {
+        let rows = self.0.refusals.values();
+        let rows = rows.filter(|row| row.intake == Intake::Document);
+        let rows = rows.filter(|row| within(row.refused_at, period.since, period.until));
+        Ok(tally(rows.map(|row| row.key.code)))
+    }
+}
+
+fn tally<K: Ord>(kinds: impl Iterator<Item = K>) -> BTreeMap<K, u64> {
+    let mut counts = BTreeMap::new();
+    for kind in kinds {
+        *counts.entry(kind).or_insert(0) += 1;
+    }
+    counts
 }

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use truc_model::wire::AttachmentWords;
 use truc_model::{DocumentUid, Sha256, Urgency};
 
 use crate::command::{ClaimRequest, PublishFailure};
@@ -153,6 +154,10 @@ fn hand_out(work: &Work, row: &OutboxRow, body: Arc<[u8]>) -> Claimed {
         from: row.from.clone(),
         to: row.to.clone(),
         verdict: document.map(|document| document.verdict.clone()),
+        attachments: document.and_then(|document| {
+            let attachments = document.facts.attachments.iter();
+            AttachmentWords::of(attachments.map(|facts| facts.signature.as_ref()))
+        }),
         status: row.status,
         accepted_at: row.accepted_at,
     }

@@ -7,7 +7,7 @@ use jiff::{Timestamp, ToSpan as _};
 use truc_directory::{Directory, SignaturePolicy, SystemKind};
 use truc_ledger::Ledger;
 use truc_model::clock::viet_nam;
-use truc_model::{AgencyCode, Party, SignatureState, SignatureVerdict};
+use truc_model::{AgencyCode, Party, SignatureState, SignatureStrength, SignatureVerdict};
 
 use super::Context;
 use super::answer::Trouble;
@@ -165,9 +165,18 @@ pub(super) fn verdict(verdict: &SignatureVerdict) -> String {
     for (label, state) in [("dấu niêm", &verdict.seal), ("chữ ký XML", &verdict.xml)] {
         match state {
             SignatureState::Valid {
-                algorithm, signer, ..
+                algorithm,
+                signer,
+                strength,
+                ..
             } => {
-                parts.push(format!("{label} hợp lệ ({algorithm}, {signer})"));
+                let weak = match strength {
+                    SignatureStrength::Current => String::new(),
+                    SignatureStrength::LegacySha1 => {
+                        format!("; dùng SHA-1, chính sách cho phép [{}]", strength.as_str())
+                    }
+                };
+                parts.push(format!("{label} hợp lệ ({algorithm}, {signer}{weak})"));
             }
             SignatureState::Invalid { reason } => parts.push(format!("{label} không hợp lệ ({reason})")),
             SignatureState::Absent => {}
@@ -219,6 +228,7 @@ mod tests {
                 certificate: String::new(),
                 signer: "so-tnmt".to_owned(),
                 signed_at: None,
+                strength: SignatureStrength::Current,
             },
             xml: SignatureState::Invalid {
                 reason: "dsig-digest".to_owned(),
@@ -228,6 +238,21 @@ mod tests {
         assert_eq!(
             verdict(&sealed),
             "dấu niêm hợp lệ (ES256, so-tnmt); chữ ký XML không hợp lệ (dsig-digest) [valid]"
+        );
+        let legacy = SignatureVerdict {
+            seal: SignatureState::Absent,
+            xml: SignatureState::Valid {
+                algorithm: "rsa-sha1".to_owned(),
+                certificate: String::new(),
+                signer: "so-tnmt".to_owned(),
+                signed_at: None,
+                strength: SignatureStrength::LegacySha1,
+            },
+            ..sealed
+        };
+        assert_eq!(
+            verdict(&legacy),
+            "chữ ký XML hợp lệ (rsa-sha1, so-tnmt; dùng SHA-1, chính sách cho phép [legacy-sha1]) [valid]"
         );
     }
 }

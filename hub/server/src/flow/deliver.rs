@@ -215,6 +215,13 @@ impl Deliverer {
         {
             headers.insert(header::SIGNATURE.to_owned(), text(json));
         }
+        if let Some(json) = claimed
+            .attachments
+            .as_ref()
+            .and_then(|words| serde_json::to_string(words).ok())
+        {
+            headers.insert(header::ATTACHMENTS.to_owned(), text(json));
+        }
         OutMessage {
             exchange: DELIVER_EXCHANGE.to_owned(),
             routing_key: claimed.system.to_string(),

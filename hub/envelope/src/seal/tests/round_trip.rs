@@ -21,6 +21,7 @@ fn p256_and_ed25519_hold() {
         assert_eq!(valid.signer(), "Sở Tài nguyên");
         assert_eq!(valid.signed_at(), at(NOW));
         let expected = SignatureState::Valid {
+            strength: truc_model::SignatureStrength::Current,
             algorithm: algorithm.as_str().to_owned(),
             certificate: leaf.bound().thumbprint().to_string(),
             signer: "Sở Tài nguyên".to_owned(),
