@@ -9,6 +9,8 @@
 
 mod column;
 mod fault;
+mod fold;
+mod kept;
 mod read;
 mod row;
 mod save;
@@ -19,6 +21,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,6 +49,7 @@ const FILE_MODE: u32 = 0o600;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
+    fold: Arc<fold::Fold>,
 }
 
 impl SqliteStore {
@@ -76,7 +80,11 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "ON"))
             .await
             .map_err(store_error)?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            fold: Arc::default(),
+        })
     }
 
     /// Brings the file at `path` to the present schema; makes it when it is not there.
@@ -138,7 +146,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
 #[async_trait]
 impl Store for SqliteStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(write::SqliteTransaction::begin(&self.writer).await?))
+        Ok(Box::new(write::SqliteTransaction::begin(&self.writer, &self.fold).await?))
     }
 
     async fn read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
@@ -148,8 +156,6 @@ impl Store for SqliteStore {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use sqlx::{AssertSqlSafe, Connection as _};
     use truc_ledger::contract::Bench;
     use truc_ledger::contract::kit::Hub;

@@ -14,6 +14,7 @@ use truc_ledger::query::{
     DocumentFilter, DocumentLine, InboxCount, PAGE_MAX, Period, RefusalFilter, SenderCount, SenderRefusals,
     StateCount, StateCounts, page,
 };
+use truc_ledger::retention::{BodyDeletedRow, KeptBody};
 use truc_ledger::rows::{
     DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow, number_key,
 };
@@ -25,7 +26,7 @@ use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, S
 
 use crate::column::{Columns as _, damaged, to_time};
 use crate::fault::store_error;
-use crate::row;
+use crate::{kept, row};
 use crate::write::{head, latest_directory, limit, of_hub};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
@@ -354,10 +355,26 @@ impl Snapshot for SqliteSnapshot {
         self.all(query, |row| row.parsed("delivery")).await
     }
 
+    async fn kept_bodies(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<KeptBody>, StoreError> {
+        let digests = self.body_digests(after, max).await?;
+        kept::kept(&mut self.0, &digests).await
+    }
+
+    async fn deletions(&mut self, of: &[Sha256]) -> Result<Vec<BodyDeletedRow>, StoreError> {
+        kept::deletions(&mut self.0, of).await
+    }
+
+    async fn deletions_count(&mut self) -> Result<u64, StoreError> {
+        kept::deletions_count(&mut self.0).await
+    }
+
+    async fn undeleted_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError> {
+        let query = sqlx::query(kept::UNDELETED).bind(limit(max));
+        self.all(query, |row| row.digest("sha256")).await
+    }
+
     async fn missing_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError> {
-        let statement = "SELECT sha256 FROM (SELECT sha256 FROM document UNION SELECT sha256 FROM status) AS named \
-             WHERE NOT EXISTS (SELECT 1 FROM body AS b WHERE b.sha256 = named.sha256) ORDER BY sha256 LIMIT $1";
-        let query = sqlx::query(statement).bind(limit(max));
+        let query = sqlx::query(kept::MISSING).bind(limit(max));
         self.all(query, |row| row.digest("sha256")).await
     }
 

@@ -16,6 +16,7 @@ use truc_ledger::rows::{
 use truc_model::Sha256;
 
 use crate::fault::store_error;
+use crate::kept;
 
 /// Most rows in one statement.
 pub(crate) const ROWS_MAX: usize = 500;
@@ -73,6 +74,7 @@ const DIRECTORIES: &str = "INSERT INTO directory (version, event, at, json) \
 pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), StoreError> {
     let db = connection;
     rows(db, EVENTS, &changes.events, event).await?;
+    kept::delete(db, &changes.bodies_deleted).await?;
     bodies(db, &changes.bodies).await?;
     rows(db, DOCUMENTS, &changes.documents, document).await?;
     rows(db, RECIPIENTS, &changes.recipients, recipient).await?;

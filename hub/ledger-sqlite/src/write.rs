@@ -10,6 +10,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
+use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
@@ -19,7 +20,8 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
 
 use crate::column::Columns as _;
 use crate::fault::store_error;
-use crate::{row, save};
+use crate::fold::Fold;
+use crate::{kept, row, save};
 
 /// Most keys in one look-up.
 const KEYS_MAX: usize = 500;
@@ -27,12 +29,17 @@ const KEYS_MAX: usize = 500;
 pub(crate) struct SqliteTransaction {
     /// Taken out by the commit.
     connection: Option<PoolConnection<Sqlite>>,
+    fold: Arc<Fold>,
+    /// Bodies were deleted.
+    deleted: bool,
 }
 
 impl SqliteTransaction {
-    pub(crate) async fn begin(pool: &SqlitePool) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(pool: &SqlitePool, fold: &Arc<Fold>) -> Result<Self, StoreError> {
         let mut transaction = Self {
             connection: Some(pool.acquire().await.map_err(store_error)?),
+            fold: Arc::clone(fold),
+            deleted: false,
         };
         // Takes the write lock at once: a later upgrade could fail half way, after reading.
         let db = transaction.db()?;
@@ -349,6 +356,10 @@ impl Transaction for SqliteTransaction {
         .await
     }
 
+    async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
+        kept::kept(self.db()?, of).await
+    }
+
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
         let statement = "UPDATE outbox SET place = 'waiting', moment = NULL, owner = NULL \
              WHERE place = 'leased' AND owner = $1";
@@ -369,6 +380,7 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        self.deleted |= !changes.bodies_deleted.is_empty();
         save::save(self.db()?, changes).await
     }
 
@@ -377,6 +389,13 @@ impl Transaction for SqliteTransaction {
             .execute(self.db()?)
             .await
             .map_err(store_error)?;
+        let (fold, deleted) = (Arc::clone(&self.fold), self.deleted);
+        // The commit stands whatever happens here; a connection that is not as it was is closed, see `drop`.
+        if let Err(error) = fold.after_commit(self.db()?, deleted).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(error = %error, ?cause, "the write-ahead log was not folded, it is tried again");
+            return Ok(());
+        }
         // Only now may the connection be used again; after a failure it is closed, see `drop`.
         self.connection.take();
         Ok(())

@@ -20,6 +20,7 @@ use crate::query::{
     DocumentFilter, DocumentLine, DocumentView, FIND_MAX, InboxCount, PAGE_MAX, Period, RefusalFilter,
     TRACE_MAX,
 };
+use crate::retention::{BODIES_DELETED_MAX, BodyDeletedRow, DeleteBodies, DeletedBodies, KeptBody};
 use crate::rows::{DirectoryRow, RefusalRow, SubmissionRow};
 use crate::rules::{Command, Reply};
 use crate::signatures::SignatureCounts;
@@ -228,6 +229,25 @@ impl Ledger {
         }
     }
 
+    /// Deletes of these bodies those that are finished and old enough, with one event that names them; looks at
+    /// each once more. What is open, younger or gone already is left alone.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooMany`] beyond [`BODIES_DELETED_MAX`], or [`LedgerError::Store`].
+    pub async fn delete_bodies(&self, order: DeleteBodies) -> Result<DeletedBodies, LedgerError> {
+        if order.digests.len() > BODIES_DELETED_MAX {
+            return Err(LedgerError::TooMany {
+                what: "bodies",
+                max: BODIES_DELETED_MAX,
+                found: order.digests.len(),
+            });
+        }
+        match self.ask(Command::DeleteBodies(order)).await? {
+            Reply::Deleted(deleted) => Ok(deleted),
+            _ => Err(MIXED_UP),
+        }
+    }
+
     /// Saves a new version of the directory.
     ///
     /// # Errors
@@ -338,10 +358,14 @@ impl Ledger {
         let Some(document) = now.document(uid).await? else {
             return Ok(None);
         };
+        let statuses = now.statuses(uid).await?;
+        let mut packets = vec![document.sha256];
+        packets.extend(statuses.iter().map(|row| row.sha256));
         Ok(Some(DocumentView {
             document,
             recipients: now.recipients(uid).await?,
-            statuses: now.statuses(uid).await?,
+            deletions: now.deletions(&packets).await?,
+            statuses,
             outbox: now.outbox_of(uid).await?,
             trace: now.trace(uid, TRACE_MAX).await?,
         }))
@@ -431,6 +455,28 @@ impl Ledger {
     /// [`LedgerError::Store`].
     pub async fn body(&self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, LedgerError> {
         Ok(self.snapshot().await?.body(sha256).await?)
+    }
+
+    /// Bodies that are kept, with digests after `after`, ascending, at most `limit` and [`PAGE_MAX`], each with
+    /// everything that names it.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn kept_bodies(
+        &self,
+        after: Option<Sha256>,
+        limit: usize,
+    ) -> Result<Vec<KeptBody>, LedgerError> {
+        let limit = limit.min(PAGE_MAX);
+        Ok(self.snapshot().await?.kept_bodies(after, limit).await?)
+    }
+
+    /// The deletions of these bodies, by event.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn deletions(&self, of: &[Sha256]) -> Result<Vec<BodyDeletedRow>, LedgerError> {
+        Ok(self.snapshot().await?.deletions(of).await?)
     }
 
     /// The last version of the directory and its JSON.

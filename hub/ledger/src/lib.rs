@@ -16,6 +16,7 @@ mod ledger;
 pub mod memory;
 pub mod outcome;
 pub mod query;
+pub mod retention;
 mod replay;
 pub mod rows;
 pub mod rules;
@@ -41,6 +42,10 @@ pub use memory::MemoryStore;
 pub use outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 pub use query::{DocumentFilter, DocumentLine, DocumentView, InboxCount, Period, RefusalFilter, StateCounts};
 pub use signatures::{AnsweredBy, PdfKind, SignatureCounts, Standing, VerdictKind};
+pub use retention::{
+    BODIES_DELETED_MAX, BodyDeletedRow, DeleteBodies, DeletedBodies, DeletionCause, KeptBody, KeptDocument,
+    KeptKind, KeptStatus, RetentionAges,
+};
 pub use store::{Snapshot, Store, Transaction};
 pub use trust::{ListInForce, TrustInForce};
 pub use verify::{Bodies, Finding, VerifyOptions, VerifyReport};

@@ -5,6 +5,7 @@ use truc_model::delivery::TransportStateName;
 use truc_model::{DocumentUid, Operation, Party, RefusalCode, SystemId, Urgency};
 
 use crate::event::EventRow;
+use crate::retention::BodyDeletedRow;
 use crate::rows::{DocumentRow, OutboxRow, RecipientRow, StatusRow};
 
 /// Most lines of one page of a list.
@@ -110,6 +111,8 @@ pub struct DocumentView {
     pub recipients: Vec<RecipientRow>,
     /// Its statuses, by event.
     pub statuses: Vec<StatusRow>,
+    /// Its packet and those of its statuses, as far as their bytes were deleted, by event.
+    pub deletions: Vec<BodyDeletedRow>,
     /// Messages about it that are not done.
     pub outbox: Vec<OutboxRow>,
     /// The events about it, in order.

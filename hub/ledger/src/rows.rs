@@ -11,6 +11,7 @@ use truc_model::{
 
 use crate::command::{DocumentFacts, HubId, SubmissionKey};
 use crate::event::EventRow;
+use crate::retention::BodyDeletedRow;
 
 /// An accepted submission. Append-only: the receipt never changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -312,6 +313,8 @@ pub struct DirectoryRow {
 pub struct Changes {
     /// New events, in order, following the head.
     pub events: Vec<EventRow>,
+    /// Bodies that go, before new ones are added.
+    pub bodies_deleted: Vec<BodyDeletedRow>,
     /// Bodies; those already there are left alone.
     pub bodies: Vec<(Sha256, Arc<[u8]>)>,
     /// New documents.
@@ -341,6 +344,7 @@ impl Changes {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+            && self.bodies_deleted.is_empty()
             && self.bodies.is_empty()
             && self.documents.is_empty()
             && self.recipients.is_empty()

@@ -16,6 +16,7 @@ use crate::event::{EventKind, EventRow, Head};
 use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
 };
+use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
@@ -125,6 +126,8 @@ pub trait Transaction: Send {
     async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
     /// Bodies by digest.
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError>;
+    /// Of these bodies those that are kept, with everything that names them.
+    async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError>;
     /// Ends the leases of one owner. Gives how many.
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError>;
     /// The last version of the directory.
@@ -205,7 +208,17 @@ pub trait Snapshot: Send {
     /// Deliveries of open recipients (scheduled or forwarded) without an outgoing message, at most `max`:
     /// there must be none.
     async fn open_without_outbox(&mut self, max: usize) -> Result<Vec<DeliveryUid>, StoreError>;
-    /// Digests that documents and statuses name and no body has, at most `max`: there must be none.
+    /// Bodies with digests after `after`, ascending, at most `max`, with everything that names them.
+    async fn kept_bodies(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<KeptBody>, StoreError>;
+    /// The deletions of these bodies, by event.
+    async fn deletions(&mut self, of: &[Sha256]) -> Result<Vec<BodyDeletedRow>, StoreError>;
+    /// How many deletions there are.
+    async fn deletions_count(&mut self) -> Result<u64, StoreError>;
+    /// Bodies that are there although they were deleted and nothing named them since, at most `max`: there must
+    /// be none.
+    async fn undeleted_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError>;
+    /// Digests that documents, statuses and kept refusals name, that no body has, and that were not deleted
+    /// since, at most `max`: there must be none.
     async fn missing_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError>;
     /// Documents and recipients accepted in a period, per sender.
     async fn accepted_by_sender(

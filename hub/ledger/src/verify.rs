@@ -127,12 +127,29 @@ pub enum Finding {
         /// Which.
         delivery: DeliveryUid,
     },
+    /// An event says that bytes were deleted, and the tables do not, or say it otherwise.
+    DeletionDiffers {
+        /// Which event.
+        seq: u64,
+    },
+    /// The tables have deletions that no event tells of.
+    DeletionsInvented {
+        /// By the events.
+        events: u64,
+        /// By the tables.
+        tables: u64,
+    },
+    /// A body is there although its last deletion is younger than everything that names it.
+    BodyNotDeleted {
+        /// Its digest.
+        sha256: Sha256,
+    },
     /// A body does not have its digest.
     BodyDiffers {
         /// Its digest.
         sha256: Sha256,
     },
-    /// The body of a document or status is not there.
+    /// The body of a document, status or kept refusal is not there, and no event says that it was deleted.
     BodyMissing {
         /// Its digest.
         sha256: Sha256,
@@ -180,6 +197,13 @@ impl fmt::Display for Finding {
             Self::NothingToForward { delivery } => {
                 write!(f, "delivery {delivery}: open, and nothing waits to be forwarded")
             }
+            Self::DeletionDiffers { seq } => {
+                write!(f, "event {seq}: the deletion it tells of is not in the tables")
+            }
+            Self::DeletionsInvented { events, tables } => {
+                write!(f, "{tables} deletions in the tables, {events} by the events")
+            }
+            Self::BodyNotDeleted { sha256 } => write!(f, "body {sha256}: there, although deleted"),
             Self::BodyDiffers { sha256 } => write!(f, "body {sha256}: its bytes do not have its digest"),
             Self::BodyMissing { sha256 } => write!(f, "body {sha256}: missing"),
         }
@@ -199,6 +223,8 @@ pub struct VerifyReport {
     pub recipients: u64,
     /// Bodies hashed.
     pub bodies: u64,
+    /// Bodies deleted, by the events.
+    pub deleted: u64,
     /// What is wrong; empty when all is well. At most [`FINDINGS_MAX`], then the check stopped.
     pub findings: Vec<Finding>,
 }
@@ -228,6 +254,7 @@ pub(crate) async fn run(now: &mut dyn Snapshot, options: &VerifyOptions) -> Resu
         documents: 0,
         recipients: 0,
         bodies: 0,
+        deleted: 0,
         findings: Vec::new(),
     };
     let mut replay = Replay::default();
@@ -243,6 +270,7 @@ pub(crate) async fn run(now: &mut dyn Snapshot, options: &VerifyOptions) -> Resu
     for delivery in now.open_without_outbox(PAGE_MAX).await? {
         report.find(Finding::NothingToForward { delivery });
     }
+    deletions(now, &mut report).await?;
     bodies(now, &mut report, options.bodies).await?;
     Ok(report)
 }
@@ -361,6 +389,24 @@ async fn rows_of(now: &mut dyn Snapshot, event: &Event, report: &mut VerifyRepor
             };
             bound(now, &key, *document, event.seq, report).await?;
         }
+        Fact::BodiesDeleted {
+            cause,
+            digests,
+            sizes,
+            ..
+        } => {
+            report.deleted += digests.len() as u64;
+            let rows = now.deletions(digests).await?;
+            let told = |sha256: &Sha256, size: &u64| {
+                rows.iter().any(|row| {
+                    (row.event, row.sha256, row.size, row.cause) == (event.seq, *sha256, *size, *cause)
+                })
+            };
+            let all = digests.iter().zip(sizes).all(|(sha256, size)| told(sha256, size));
+            if digests.len() != sizes.len() || !all {
+                report.find(Finding::DeletionDiffers { seq: event.seq });
+            }
+        }
         Fact::DirectoryChanged { version, sha256, .. } => {
             let row = now.directory(*version).await?;
             if row.is_none_or(|row| Sha256::of(row.json.as_bytes()) != *sha256) {
@@ -435,6 +481,18 @@ async fn recipients(
 
 fn words(transport: &str, business: &str, change: &str) -> String {
     format!("{transport}/{business}/{change}")
+}
+
+/// Each deletion of the events was found in the tables: as many there must be, and the bytes must be gone.
+async fn deletions(now: &mut dyn Snapshot, report: &mut VerifyReport) -> Result<(), StoreError> {
+    let (events, tables) = (report.deleted, now.deletions_count().await?);
+    if events != tables {
+        report.find(Finding::DeletionsInvented { events, tables });
+    }
+    for sha256 in now.undeleted_bodies(PAGE_MAX).await? {
+        report.find(Finding::BodyNotDeleted { sha256 });
+    }
+    Ok(())
 }
 
 async fn bodies(now: &mut dyn Snapshot, report: &mut VerifyReport, which: Bodies) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@ pub mod forwarding;
 pub mod histories;
 pub mod kit;
 pub mod questions;
+pub mod retention;
 pub mod signatures;
 pub mod statuses;
 pub mod taken;
@@ -125,6 +126,13 @@ macro_rules! contract_tests {
             signatures {
                 documents_are_counted_by_who_answers_for_them,
                 attached_pdfs_are_counted_by_their_word,
+            }
+            retention {
+                a_body_goes_in_its_time_and_stays_provable,
+                what_is_open_is_kept_for_ever,
+                packets_statuses_and_refused_ones_have_their_own_times,
+                a_body_of_two_documents_goes_with_the_last,
+                a_deletion_is_bounded,
             }
             trust {
                 trust_is_told_when_it_changes,

@@ -10,6 +10,7 @@ use truc_model::{
 };
 
 use crate::command::{DirectorySummary, HubId, PublishFailure};
+use crate::retention::DeletionCause;
 use crate::trust::ListInForce;
 
 macro_rules! kinds {
@@ -72,6 +73,8 @@ kinds! {
     StatusRepeated = "status-repeated", "Trạng thái lặp";
     /// A `taken` that does not fit.
     TakenOdd = "taken-odd", "Xác nhận nhận không khớp";
+    /// Bytes were deleted.
+    BodiesDeleted = "bodies-deleted", "Xóa dữ liệu gói tin";
     /// The directory has a new version.
     DirectoryChanged = "directory-changed", "Danh mục thay đổi";
     /// A system's account changed.
@@ -319,6 +322,19 @@ pub enum Fact {
         /// How many they are.
         contradicted_count: u64,
     },
+    /// See [`EventKind::BodiesDeleted`].
+    BodiesDeleted {
+        /// The document whose recall it follows; `null` when they were kept long enough.
+        document: Option<DocumentUid>,
+        /// Why.
+        cause: DeletionCause,
+        /// Whose order: an account, or the hub itself.
+        who: String,
+        /// Digests of the bodies, at most [`crate::retention::BODIES_DELETED_MAX`].
+        digests: Vec<Sha256>,
+        /// How many bytes each had, in the same order.
+        sizes: Vec<u64>,
+    },
     /// See [`EventKind::DirectoryChanged`].
     DirectoryChanged {
         /// The new version.
@@ -445,6 +461,7 @@ impl Fact {
             Self::StatusRecorded { .. } => EventKind::StatusRecorded,
             Self::StatusRepeated { .. } => EventKind::StatusRepeated,
             Self::TakenOdd { .. } => EventKind::TakenOdd,
+            Self::BodiesDeleted { .. } => EventKind::BodiesDeleted,
             Self::DirectoryChanged { .. } => EventKind::DirectoryChanged,
             Self::SystemChanged { .. } => EventKind::SystemChanged,
             Self::TrustChanged { .. } => EventKind::TrustChanged,
@@ -468,6 +485,7 @@ impl Fact {
             | Self::StatusRecorded { document, .. }
             | Self::StatusRepeated { document, .. } => Some(*document),
             Self::SubmissionRefused { document, .. }
+            | Self::BodiesDeleted { document, .. }
             | Self::PublishFailed { document, .. }
             | Self::DeliveryNotTaken { document, .. } => *document,
             Self::TakenOdd { .. }

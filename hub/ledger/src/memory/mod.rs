@@ -3,6 +3,7 @@
 //! It keeps every promise but the one of durability: one writing transaction at a time, nothing left of one
 //! that is dropped, pictures that later commits do not change.
 
+mod kept;
 mod read;
 mod write;
 
@@ -16,6 +17,7 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
 use crate::event::EventRow;
+use crate::retention::BodyDeletedRow;
 use crate::rows::{
     DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalKey, RefusalRow, StatusRow, SubmissionRow,
 };
@@ -26,6 +28,7 @@ use crate::store::{DeliveryOwner, NumberKey, Snapshot, Store, Transaction};
 struct Tables {
     events: BTreeMap<u64, EventRow>,
     bodies: BTreeMap<Sha256, Arc<[u8]>>,
+    deletions: BTreeMap<(Sha256, u64), BodyDeletedRow>,
     documents: BTreeMap<DocumentUid, DocumentRow>,
     by_identity: BTreeMap<(DocumentIdentity, u64), DocumentUid>,
     by_number: BTreeMap<(NumberKey, u64), DocumentUid>,

@@ -10,7 +10,7 @@ use tokio::sync::OwnedRwLockReadGuard;
 use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256};
 
-use super::Tables;
+use super::{Tables, kept};
 use super::write::{forwarded_before, head};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
@@ -19,6 +19,7 @@ use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
     StateCounts, page,
 };
+use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::rows::{
     DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
     number_key,
@@ -276,13 +277,24 @@ impl Snapshot for MemorySnapshot {
         Ok(lost.into_iter().take(max).collect())
     }
 
+    async fn kept_bodies(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<KeptBody>, StoreError> {
+        Ok(kept::kept_after(&self.0, after, max))
+    }
+
+    async fn deletions(&mut self, of: &[Sha256]) -> Result<Vec<BodyDeletedRow>, StoreError> {
+        Ok(kept::deletions(&self.0, of))
+    }
+
+    async fn deletions_count(&mut self) -> Result<u64, StoreError> {
+        Ok(self.0.deletions.len() as u64)
+    }
+
+    async fn undeleted_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError> {
+        Ok(kept::undeleted(&self.0, max))
+    }
+
     async fn missing_bodies(&mut self, max: usize) -> Result<Vec<Sha256>, StoreError> {
-        let documents = self.0.documents.values().map(|row| row.sha256);
-        let named = documents.chain(self.0.statuses.values().map(|row| row.sha256));
-        let missing: BTreeSet<Sha256> = named
-            .filter(|sha256| !self.0.bodies.contains_key(sha256))
-            .collect();
-        Ok(missing.into_iter().take(max).collect())
+        Ok(kept::missing(&self.0, max))
     }
 
     async fn accepted_by_sender(

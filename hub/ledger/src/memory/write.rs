@@ -8,10 +8,11 @@ use jiff::Timestamp;
 use tokio::sync::OwnedRwLockWriteGuard;
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
 
-use super::Tables;
+use super::{Tables, kept};
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, GENESIS, Head};
+use crate::retention::KeptBody;
 use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow,
     SubmissionRow,
@@ -73,6 +74,14 @@ impl MemoryTransaction {
         if let Some(old) = self.tables.outbox.remove(&delivery) {
             self.undo.push(Box::new(move |tables| {
                 tables.outbox.insert(delivery, old);
+            }));
+        }
+    }
+
+    fn remove_body(&mut self, sha256: Sha256) {
+        if let Some(old) = self.tables.bodies.remove(&sha256) {
+            self.undo.push(Box::new(move |tables| {
+                tables.bodies.insert(sha256, old);
             }));
         }
     }
@@ -298,6 +307,10 @@ impl Transaction for MemoryTransaction {
         Ok(found.collect())
     }
 
+    async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
+        Ok(kept::kept(&self.tables, of))
+    }
+
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
         let is_his =
             |row: &&OutboxRow| matches!(&row.place, OutboxPlace::Leased { owner: o, .. } if o == owner);
@@ -329,6 +342,11 @@ impl Transaction for MemoryTransaction {
         for row in &changes.events {
             chained(head(&self.tables), row)?;
             self.add("an event", |t| &mut t.events, row.seq, row.clone())?;
+        }
+        for row in &changes.bodies_deleted {
+            let key = (row.sha256, row.event);
+            self.add("a deletion", |t| &mut t.deletions, key, row.clone())?;
+            self.remove_body(row.sha256);
         }
         for (sha256, body) in &changes.bodies {
             if !self.tables.bodies.contains_key(sha256) {

@@ -26,6 +26,8 @@ struct Wanted {
     with_statuses: BTreeSet<DocumentUid>,
     /// Deliveries whose owner is needed although they may be done.
     owners: BTreeSet<DeliveryUid>,
+    /// Bodies that may go.
+    kept: BTreeSet<Sha256>,
     directory: bool,
     trust: bool,
 }
@@ -59,6 +61,11 @@ pub(super) async fn load(
     deliveries(tx, work, &mut wanted).await?;
     documents(tx, work, &mut wanted).await?;
     recipients(tx, work, commands, &mut wanted).await?;
+    if !wanted.kept.is_empty() {
+        for kept in tx.kept_bodies_of(&list(&wanted.kept)).await? {
+            work.load_kept(kept);
+        }
+    }
     if wanted.trust {
         work.trust = told_trust(tx).await?;
     }
@@ -111,6 +118,7 @@ impl Wanted {
             Command::Resend(order) => {
                 self.documents.insert(order.document);
             }
+            Command::DeleteBodies(order) => self.kept.extend(&order.digests),
             Command::Directory(_) => self.directory = true,
             Command::Note(Note::TrustInForce { .. }) => self.trust = true,
             Command::NotTaken(_)

@@ -11,6 +11,7 @@ mod document;
 mod forward;
 mod load;
 mod refusal;
+mod retention;
 mod status;
 mod taken;
 mod work;
@@ -27,6 +28,7 @@ use crate::command::{
 };
 use crate::error::{LedgerError, StoreError};
 use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
+use crate::retention::{DeleteBodies, DeletedBodies};
 use crate::store::Transaction;
 
 pub use claim::BODY_DAMAGED_PAUSE;
@@ -60,6 +62,8 @@ pub enum Command {
     InboxLost(SystemId),
     /// See [`crate::Ledger::not_taken_alerts`].
     NotTaken(Duration),
+    /// See [`crate::Ledger::delete_bodies`].
+    DeleteBodies(DeleteBodies),
     /// See [`crate::Ledger::save_directory`].
     Directory(NewDirectory),
     /// See [`crate::Ledger::note`].
@@ -98,6 +102,8 @@ pub enum Reply {
     Resent(ResendOutcome),
     /// Alerts raised.
     Late(Vec<LateDelivery>),
+    /// Bodies deleted.
+    Deleted(DeletedBodies),
     /// The number of a note's event.
     Noted(u64),
 }
@@ -173,6 +179,7 @@ fn apply(work: &mut Work, command: &Command) -> Option<Result<Reply, LedgerError
         Command::Resend(order) => forward::resend(work, order).map(Reply::Resent),
         Command::InboxLost(system) => forward::inbox_lost(work, system).map(Reply::GoAgain),
         Command::NotTaken(older_than) => forward::not_taken(work, *older_than).map(Reply::Late),
+        Command::DeleteBodies(order) => retention::delete_old(work, order).map(Reply::Deleted),
         Command::Directory(directory) => admin::directory(work, directory).map(|()| Reply::Done),
         Command::Note(note) => admin::note(work, note).map(Reply::Noted),
         Command::Claim(_) | Command::ReleaseLeases(_) => return None,

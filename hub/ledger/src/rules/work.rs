@@ -12,6 +12,7 @@ use truc_model::{
 use crate::command::{SubmissionKey, priority_of};
 use crate::error::LedgerError;
 use crate::event::{Event, Fact, Head};
+use crate::retention::KeptBody;
 use crate::rows::{
     Changes, DocumentRow, OutboxBody, OutboxPlace, OutboxRow, RecipientRow, RefusalKey, StatusRow,
     SubmissionRow,
@@ -54,6 +55,8 @@ pub(crate) struct Work {
     /// Forwarded to an inbox that is gone: candidates, oldest first.
     pub(crate) astray: Vec<DeliveryUid>,
     pub(crate) directory_version: u64,
+    /// Bodies that are kept, as they were before this batch.
+    pub(crate) kept: HashMap<Sha256, KeptBody>,
     /// The last event about trust: its number and digest.
     pub(crate) trust: Option<(u64, Sha256)>,
     /// Rows added. Those that can still move in the batch are taken from the maps at the end.
@@ -84,6 +87,7 @@ impl Work {
             late: Vec::new(),
             astray: Vec::new(),
             directory_version: 0,
+            kept: HashMap::new(),
             trust: None,
             added: Changes::default(),
             added_recipients: BTreeSet::new(),

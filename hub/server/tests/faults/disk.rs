@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, Head};
+use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
@@ -116,6 +117,9 @@ impl Transaction for Guarded {
     }
     async fn bodies(&mut self, of: &[Sha256]) -> Rows<(Sha256, Arc<[u8]>)> {
         self.inner.bodies(of).await
+    }
+    async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Rows<KeptBody> {
+        self.inner.kept_bodies_of(of).await
     }
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
         self.inner.release_leases(owner).await
