@@ -5,6 +5,7 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use truc_adapter_sdk::IncomingDocument;
 use truc_adapter_sdk::envelope::{DocumentPacket, Limits, Organization, Packet, ResponseFor, read};
+use truc_adapter_sdk::model::wire::AttachmentWords;
 use truc_adapter_sdk::model::{
     AgencyCode, DeliveryUid, DocumentUid, Operation, Sha256, SignatureVerdict, Urgency,
 };
@@ -37,6 +38,9 @@ pub struct Facts {
     pub signature: String,
     /// The hub's verdict in full.
     pub signature_verdict: Option<SignatureVerdict>,
+    /// What the signatures inside attached PDFs look like: an indicator; `null` when nobody looked at any.
+    #[serde(default)]
+    pub attachment_signatures: Option<AttachmentWords>,
     /// What the packet says; `null` when this adapter cannot read it.
     pub content: Option<Content>,
 }
@@ -113,6 +117,7 @@ impl Facts {
                 .map_or("unknown", SignatureVerdict::word)
                 .to_owned(),
             signature_verdict: document.signature.clone(),
+            attachment_signatures: document.attachments.clone(),
             content: packet.map(|packet| Content::of(&packet, &document.to)),
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use truc_model::wire::{Notice, Outgoing, Receipt, RefusalAnswer, header};
+use truc_model::wire::{AttachmentWords, Notice, Outgoing, Receipt, RefusalAnswer, header};
 use truc_model::{DeliveryUid, DocumentUid, MessageId, Sha256, SignatureVerdict, StatusCode, Urgency};
 use truc_transport::{Message, Properties};
 use uuid::Uuid;
@@ -32,6 +32,9 @@ pub struct IncomingDocument {
     pub sha256: Sha256,
     /// The hub's verdict on who signed; `None` when it cannot be read.
     pub signature: Option<SignatureVerdict>,
+    /// What the signatures inside attached PDFs look like, as the hub found: an indicator that decides nothing.
+    /// `None` when there is no PDF, nobody looked, or it cannot be read.
+    pub attachments: Option<AttachmentWords>,
     /// When it came out of the inbox, by this machine's clock.
     pub received_at: Timestamp,
     /// The packet, as its sender made it.
@@ -264,6 +267,9 @@ impl Incoming {
                 sha256,
                 signature: properties
                     .text(header::SIGNATURE)
+                    .and_then(|json| serde_json::from_str(json).ok()),
+                attachments: properties
+                    .text(header::ATTACHMENTS)
                     .and_then(|json| serde_json::from_str(json).ok()),
                 received_at: now,
                 bytes,

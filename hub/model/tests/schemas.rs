@@ -21,13 +21,13 @@ use truc_model::delivery::TransportStateName;
 use truc_model::refusal::Place;
 use truc_model::warning::WarningLevel;
 use truc_model::wire::{
-    Declined, DocumentReceipt, Notice, NoticeCode, Receipt, RecipientLine, RefusalAnswer, StatusReceipt,
-    Taken, WarningLine,
+    AttachmentWord, AttachmentWords, Declined, DocumentReceipt, Notice, NoticeCode, Receipt, RecipientLine,
+    RefusalAnswer, StatusReceipt, Taken, WarningLine,
 };
 use truc_model::{
     Actor, AgencyCode, AgencyId, BusinessState, ChangeState, DeliveryUid, Operation, ParkCause, Party,
-    Refusal, RefusalCode, Retry, Sha256, SignatureState, SignatureVerdict, StatusCode, TransportState,
-    UndeliverableCause, Urgency, WarningCode,
+    Refusal, RefusalCode, Retry, Sha256, SignatureState, SignatureStrength, SignatureVerdict, StatusCode,
+    TransportState, UndeliverableCause, Urgency, WarningCode,
 };
 
 fn schemas() -> PathBuf {
@@ -309,9 +309,32 @@ fn taken_fits_and_its_limits_are_the_schemas() {
 }
 
 #[test]
+fn words_for_attached_pdfs_fit() {
+    let schema = schema("attachments");
+    let word = |position, word: &str, reason: Option<&str>| AttachmentWord {
+        position,
+        word: word.to_owned(),
+        reason: reason.map(str::to_owned),
+    };
+    let words = |left_out| AttachmentWords {
+        pdf: vec![word(1, "intact", None), word(3, "unreadable", Some("encrypted"))],
+        left_out,
+    };
+    check("attachments", &[("attachments", words(0))]);
+    schema.must_fit(&words(12));
+    for each in truc_model::PdfSignatures::WORDS {
+        schema.must_fit(&json!({"pdf": [word(2, each, None)]}));
+    }
+    schema.must_not_fit(&json!({"pdf": [word(0, "intact", None)]}));
+    schema.must_not_fit(&json!({"left_out": 1}));
+}
+
+#[test]
 fn signature_verdicts_fit() {
     let schema = schema("signature");
-    let valid = |signed_at| SignatureState::Valid {
+    let current = SignatureStrength::Current;
+    let valid = |signed_at, strength| SignatureState::Valid {
+        strength,
         algorithm: "ES256".to_owned(),
         certificate: Sha256::of(b"a certificate").to_string(),
         signer: "so-tnmt".to_owned(),
@@ -326,11 +349,12 @@ fn signature_verdicts_fit() {
         "signature",
         &[(
             "signature",
-            verdict(valid(Some(moment())), SignatureState::Absent),
+            verdict(valid(Some(moment()), current), SignatureState::Absent),
         )],
     );
     for state in [
-        valid(None),
+        valid(None, current),
+        valid(None, SignatureStrength::LegacySha1),
         SignatureState::Absent,
         SignatureState::Invalid {
             reason: RefusalCode::SealSignature.as_str().to_owned(),

@@ -421,6 +421,7 @@ fn the_words_of_the_wire_are_documented() {
         header::SIZE,
         header::TRACE,
         header::SIGNATURE,
+        header::ATTACHMENTS,
         header::STATUS,
         header::WITHDRAWS,
         header::WITHDRAWS_FOR,
