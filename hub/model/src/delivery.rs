@@ -3,9 +3,14 @@
 //! `scheduled → forwarded → taken`; ends `taken`, `refused`, `withdrawn`, `undeliverable`; `parked`
 //! waits for an operator and counts as waiting. This is the hub's axis; what the recipient's clerk did
 //! with the document is the other one ([`crate::status`]), and the two are never mixed.
+//!
+//! A transition takes the old state and gives the new one, or says that there is none. Who may ask for it
+//! is the ledger's to decide.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::withdraw::{WithdrawCause, WithdrawProof};
 
 /// Where a delivery stands, with the facts of that standing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,10 +42,16 @@ pub enum TransportState {
         /// The adapter's words.
         reason: String,
     },
-    /// Taken back by its sender before it was handed over. Final.
+    /// Taken back before it was handed over. Final.
     Withdrawn {
         /// When.
         at: Timestamp,
+        /// Why.
+        #[serde(default)]
+        cause: WithdrawCause,
+        /// How the hub knows that it was not handed over.
+        #[serde(default)]
+        proof: WithdrawProof,
     },
     /// It cannot reach this recipient. Final; the sender was told.
     Undeliverable {
@@ -72,9 +83,24 @@ pub enum UndeliverableCause {
     SystemCode,
     /// The text is no agency code at all.
     BadCode,
+    /// An operator closed the delivery.
+    ClosedByOperator,
+    /// An order (recall, update) to an agency that was never a recipient of the document.
+    NotARecipient,
 }
 
 impl UndeliverableCause {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::UnknownCode,
+        Self::ClosedCode,
+        Self::NoSystem,
+        Self::SystemCode,
+        Self::BadCode,
+        Self::ClosedByOperator,
+        Self::NotARecipient,
+    ];
+
     /// The word in notices and events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -84,6 +110,8 @@ impl UndeliverableCause {
             Self::NoSystem => "no-system",
             Self::SystemCode => "system-code",
             Self::BadCode => "bad-code",
+            Self::ClosedByOperator => "closed-by-operator",
+            Self::NotARecipient => "not-a-recipient",
         }
     }
 
@@ -111,6 +139,14 @@ impl UndeliverableCause {
                 "Mã nơi nhận không đúng dạng mã định danh cơ quan; hãy sửa mã rồi gửi lại cho nơi nhận này.",
                 "This recipient code does not have the form of an agency code; correct it and send again.",
             ),
+            Self::ClosedByOperator => (
+                "Cán bộ vận hành trục đã đóng việc giao văn bản này cho nơi nhận; hãy liên hệ cơ quan vận hành trục để biết lý do.",
+                "The hub's operator closed the delivery to this recipient; ask the operator why.",
+            ),
+            Self::NotARecipient => (
+                "Nơi nhận này chưa từng nhận văn bản được thu hồi hoặc cập nhật; yêu cầu không được chuyển.",
+                "This agency was never a recipient of the document recalled or updated; the order is not passed on.",
+            ),
         }
     }
 }
@@ -125,9 +161,19 @@ pub enum ParkCause {
     SecretMarking,
     /// The code's agency was split; an operator names the successor.
     AmbiguousSuccessor,
+    /// An operator holds it.
+    Operator,
 }
 
 impl ParkCause {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::IdentityConflict,
+        Self::SecretMarking,
+        Self::AmbiguousSuccessor,
+        Self::Operator,
+    ];
+
     /// The word in notices and events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -135,6 +181,7 @@ impl ParkCause {
             Self::IdentityConflict => "identity-conflict",
             Self::SecretMarking => "secret-marking",
             Self::AmbiguousSuccessor => "ambiguous-successor",
+            Self::Operator => "operator",
         }
     }
 
@@ -153,6 +200,10 @@ impl ParkCause {
             Self::AmbiguousSuccessor => (
                 "Đơn vị nhận đã được chia tách; cán bộ vận hành sẽ xác định đơn vị kế thừa.",
                 "The recipient was split into several agencies; an operator will name the successor.",
+            ),
+            Self::Operator => (
+                "Cán bộ vận hành trục đang giữ văn bản lại để xem xét.",
+                "The hub's operator holds the document for a look.",
             ),
         }
     }
@@ -295,7 +346,7 @@ impl TransportState {
             Self::Forwarded { at, .. }
             | Self::Taken { at }
             | Self::Refused { at, .. }
-            | Self::Withdrawn { at }
+            | Self::Withdrawn { at, .. }
             | Self::Undeliverable { at, .. } => *at,
         }
     }
@@ -308,10 +359,7 @@ impl TransportState {
     pub fn forwarded(self, at: Timestamp, attempt: u32) -> Result<Self, NoTransition> {
         match self {
             Self::Scheduled { .. } | Self::Forwarded { .. } => Ok(Self::Forwarded { at, attempt }),
-            other => Err(NoTransition {
-                from: other.name(),
-                to: TransportStateName::Forwarded,
-            }),
+            other => Err(other.cannot_become(TransportStateName::Forwarded)),
         }
     }
 
@@ -323,10 +371,7 @@ impl TransportState {
     pub fn taken(self, at: Timestamp) -> Result<Self, NoTransition> {
         match self {
             Self::Scheduled { .. } | Self::Forwarded { .. } => Ok(Self::Taken { at }),
-            other => Err(NoTransition {
-                from: other.name(),
-                to: TransportStateName::Taken,
-            }),
+            other => Err(other.cannot_become(TransportStateName::Taken)),
         }
     }
 
@@ -337,10 +382,7 @@ impl TransportState {
     pub fn refused(self, at: Timestamp, code: String, reason: String) -> Result<Self, NoTransition> {
         match self {
             Self::Scheduled { .. } | Self::Forwarded { .. } => Ok(Self::Refused { at, code, reason }),
-            other => Err(NoTransition {
-                from: other.name(),
-                to: TransportStateName::Refused,
-            }),
+            other => Err(other.cannot_become(TransportStateName::Refused)),
         }
     }
 
@@ -351,10 +393,71 @@ impl TransportState {
     pub fn rescheduled(self, since: Timestamp) -> Result<Self, NoTransition> {
         match self {
             Self::Scheduled { .. } | Self::Forwarded { .. } => Ok(Self::Scheduled { since }),
-            other => Err(NoTransition {
-                from: other.name(),
-                to: TransportStateName::Scheduled,
-            }),
+            other => Err(other.cannot_become(TransportStateName::Scheduled)),
+        }
+    }
+
+    /// It was taken back before it was handed over. That it was not is the caller's to prove: from
+    /// `Scheduled` and `Forwarded` it may already lie in an inbox.
+    ///
+    /// # Errors
+    /// [`NoTransition`] when it is already final.
+    pub fn withdrawn(
+        self,
+        at: Timestamp,
+        cause: WithdrawCause,
+        proof: WithdrawProof,
+    ) -> Result<Self, NoTransition> {
+        match self {
+            Self::Scheduled { .. } | Self::Forwarded { .. } | Self::Parked { .. } => {
+                Ok(Self::Withdrawn { at, cause, proof })
+            }
+            other => Err(other.cannot_become(TransportStateName::Withdrawn)),
+        }
+    }
+
+    /// An operator holds it. That it was never published is the caller's to know.
+    ///
+    /// # Errors
+    /// [`NoTransition`] unless it is scheduled.
+    pub fn parked(self, since: Timestamp, cause: ParkCause) -> Result<Self, NoTransition> {
+        match self {
+            Self::Scheduled { .. } => Ok(Self::Parked { since, cause }),
+            other => Err(other.cannot_become(TransportStateName::Parked)),
+        }
+    }
+
+    /// An operator lets a parked delivery go.
+    ///
+    /// # Errors
+    /// [`NoTransition`] unless it is parked.
+    pub fn released(self, since: Timestamp) -> Result<Self, NoTransition> {
+        match self {
+            Self::Parked { .. } => Ok(Self::Scheduled { since }),
+            other => Err(other.cannot_become(TransportStateName::Scheduled)),
+        }
+    }
+
+    /// An operator gives it up: `undeliverable`, closed by an operator.
+    ///
+    /// # Errors
+    /// [`NoTransition`] when it is already final.
+    pub fn closed(self, at: Timestamp) -> Result<Self, NoTransition> {
+        match self {
+            Self::Scheduled { .. } | Self::Forwarded { .. } | Self::Parked { .. } => {
+                Ok(Self::Undeliverable {
+                    at,
+                    cause: UndeliverableCause::ClosedByOperator,
+                })
+            }
+            other => Err(other.cannot_become(TransportStateName::Undeliverable)),
+        }
+    }
+
+    const fn cannot_become(&self, to: TransportStateName) -> NoTransition {
+        NoTransition {
+            from: self.name(),
+            to,
         }
     }
 }
@@ -375,7 +478,11 @@ mod tests {
                 code: "x".into(),
                 reason: "y".into(),
             },
-            TransportState::Withdrawn { at: T },
+            TransportState::Withdrawn {
+                at: T,
+                cause: WithdrawCause::Removed,
+                proof: WithdrawProof::Cleaned,
+            },
             TransportState::Undeliverable {
                 at: T,
                 cause: UndeliverableCause::UnknownCode,
@@ -399,6 +506,39 @@ mod tests {
                 "{state:?}"
             );
             assert_eq!(state.clone().rescheduled(T).is_ok(), open, "{state:?}");
+            let parked = state.name() == TransportStateName::Parked;
+            assert_eq!(state.clone().released(T).is_ok(), parked, "{state:?}");
+            let withdrawn = state
+                .clone()
+                .withdrawn(T, WithdrawCause::Recalled, WithdrawProof::NeverLeft);
+            assert_eq!(withdrawn.is_ok(), open || parked, "{state:?}");
+            assert_eq!(state.clone().closed(T).is_ok(), open || parked, "{state:?}");
+            let scheduled = state.name() == TransportStateName::Scheduled;
+            let held = state.clone().parked(T, ParkCause::Operator);
+            assert_eq!(held.is_ok(), scheduled, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn a_withdrawal_of_before_causes_reads() {
+        let old = r#"{"state":"withdrawn","at":"1970-01-01T00:00:00Z"}"#;
+        assert_eq!(
+            serde_json::from_str::<TransportState>(old).unwrap(),
+            TransportState::Withdrawn {
+                at: T,
+                cause: WithdrawCause::Recalled,
+                proof: WithdrawProof::NeverLeft,
+            }
+        );
+    }
+
+    #[test]
+    fn causes_are_those_of_json() {
+        for cause in UndeliverableCause::ALL {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
+        }
+        for cause in ParkCause::ALL {
+            assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
         }
     }
 

@@ -7,6 +7,7 @@
 //! What this crate leaves out: I/O, XML, AMQP, SQL, signatures. It can be compiled for a browser.
 
 pub mod agency;
+pub mod change;
 pub mod clock;
 pub mod crash;
 pub mod delivery;
@@ -19,8 +20,10 @@ pub mod signature;
 pub mod status;
 pub mod warning;
 pub mod wire;
+pub mod withdraw;
 
 pub use agency::{AgencyCode, AgencyId, CodeForm, Party};
+pub use change::{Answered, ChangeOrder, ChangeState, Ordered};
 pub use clock::{Clock, ManualClock, Random, SeededRandom, SystemClock, SystemRandom};
 pub use delivery::{ParkCause, TransportState, UndeliverableCause};
 pub use digest::Sha256;
@@ -29,5 +32,6 @@ pub use id::{DeliveryUid, DocumentUid, MessageId, SystemId};
 pub use pdf::{PdfSignature, PdfSignatures};
 pub use refusal::{Actor, Place, Refusal, RefusalCode, Retry};
 pub use signature::{SignatureForm, SignatureState, SignatureStrength, SignatureVerdict};
-pub use status::{Applied, BusinessState, ChangeState, StatusCode};
+pub use status::{Applied, BusinessState, StatusCode};
 pub use warning::WarningCode;
+pub use withdraw::{WithdrawCause, WithdrawProof};

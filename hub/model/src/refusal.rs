@@ -262,6 +262,26 @@ refusals! {
     IdentityConflict = "identity-conflict", SenderClerk, AfterCorrection,
         "Mã định danh văn bản này đã được dùng cho một văn bản khác của cùng đơn vị gửi.",
         "This DocumentId already belongs to another document of the same sender.";
+    /// A recall or update names no document known here.
+    ChangeUnknownDocument = "change-unknown-document", SenderClerk, AfterCorrection,
+        "Không tìm thấy văn bản cần thu hồi hoặc cập nhật.",
+        "The document to recall or update is not known here.";
+    /// A recall or update of a document that another agency sent.
+    ChangeNotSender = "change-not-sender", SenderClerk, Never,
+        "Chỉ đơn vị đã gửi văn bản mới được thu hồi hoặc cập nhật văn bản đó.",
+        "Only the agency that sent a document may recall or update it.";
+    /// None of the agencies that a recall addresses was a recipient.
+    RecallNobody = "recall-nobody", SenderClerk, AfterCorrection,
+        "Không nơi nhận nào ghi trong gói tin thu hồi từng được gửi văn bản này.",
+        "None of the agencies the recall is addressed to was a recipient of the document.";
+    /// Every recipient a recall addresses is already asked, or the document was already withdrawn there.
+    RecallRepeated = "recall-repeated", SenderClerk, Never,
+        "Văn bản đã được thu hồi, hoặc đang chờ trả lời thu hồi, ở mọi nơi nhận ghi trong gói tin.",
+        "The document is already recalled, or its recall is waiting for an answer, at every agency addressed.";
+    /// An update of a document that is recalled at every recipient it addresses.
+    UpdateOfRecalled = "update-of-recalled", SenderClerk, Never,
+        "Văn bản cần cập nhật đã bị thu hồi ở mọi nơi nhận.",
+        "The document to update is recalled at every recipient.";
     /// Not one of the nine status codes.
     StatusCodeUnknown = "status-code-unknown", SenderIt, AfterCorrection,
         "Mã trạng thái không thuộc danh mục (01–06, 13, 15, 16).",

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::change::ChangeState;
+
 /// `StatusCode`, two digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -196,7 +198,8 @@ impl BusinessState {
 
     /// What a status code does to this state: the table of the life cycle.
     ///
-    /// Codes 13, 15 and 16 leave it alone: they move the overlay ([`ChangeState`]).
+    /// Codes 13, 15 and 16 leave it alone: they move the overlay ([`crate::ChangeState`]). When that has
+    /// ended, nothing moves this state any more: see [`BusinessState::apply_under`].
     #[must_use]
     pub fn apply(self, code: StatusCode) -> Applied {
         use Applied::{Duplicate, Late, Moved, Odd, Overlay};
@@ -243,9 +246,19 @@ impl BusinessState {
             (_, C::Arrived | C::Accepted | C::Assigned) => Late,
         }
     }
+
+    /// [`BusinessState::apply`] under an overlay: once that has ended, 01–06 are not applied.
+    #[must_use]
+    pub fn apply_under(self, change: ChangeState, code: StatusCode) -> Applied {
+        match self.apply(code) {
+            Applied::Overlay => Applied::Overlay,
+            _ if change.is_end() => Applied::Ended,
+            applied => applied,
+        }
+    }
 }
 
-/// What a status did.
+/// What a status did to the business state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "effect", rename_all = "kebab-case")]
 pub enum Applied {
@@ -264,53 +277,23 @@ pub enum Applied {
     Late,
     /// A step that does not fit (refused after accepting, reopened after done): recorded, warned of.
     Odd,
-    /// A code of the overlay: see [`ChangeState`].
+    /// A code of the overlay: see [`crate::ChangeState`].
     Overlay,
+    /// The document was withdrawn or replaced: recorded and passed on, not applied.
+    Ended,
 }
 
-/// The overlay: a recall, an update or a take-back asked for, and its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ChangeState {
-    /// Nothing asked.
-    #[default]
-    None,
-    /// 13 was sent (or a recall or update packet).
-    Asked,
-    /// 15 came back.
-    Agreed,
-    /// 16 came back.
-    Refused,
-}
-
-impl ChangeState {
-    /// The word in tables, JSON and SQL.
+impl Applied {
+    /// The word in receipts and events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::None => "none",
-            Self::Asked => "asked",
-            Self::Agreed => "agreed",
-            Self::Refused => "refused",
-        }
-    }
-
-    /// From the word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        [Self::None, Self::Asked, Self::Agreed, Self::Refused]
-            .into_iter()
-            .find(|s| s.as_str() == word)
-    }
-
-    /// What a code of the overlay does; the others leave it alone.
-    #[must_use]
-    pub const fn apply(self, code: StatusCode) -> Self {
-        match code {
-            StatusCode::TakeBack => Self::Asked,
-            StatusCode::ChangeAgreed => Self::Agreed,
-            StatusCode::ChangeRefused => Self::Refused,
-            _ => self,
+            Self::Moved { .. } => "moved",
+            // The same step again under other bytes: an older step, as far as the state is concerned.
+            Self::Duplicate | Self::Late => "late",
+            Self::Odd => "odd",
+            Self::Overlay => "overlay",
+            Self::Ended => "ended",
         }
     }
 }
@@ -345,11 +328,28 @@ mod tests {
                     Applied::Late => 'l',
                     Applied::Odd => 'w',
                     Applied::Overlay => 'o',
+                    Applied::Ended => 'e',
                 })
                 .collect();
             assert_eq!(found, row, "{}", state.as_str());
             for code in &StatusCode::ALL[6..] {
                 assert_eq!(state.apply(*code), Applied::Overlay);
+            }
+        }
+    }
+
+    #[test]
+    fn after_the_end_nothing_is_applied() {
+        for change in ChangeState::ALL {
+            for state in BusinessState::ALL {
+                for code in StatusCode::ALL {
+                    let under = state.apply_under(change, code);
+                    match (change.is_end(), state.apply(code)) {
+                        (_, Applied::Overlay) => assert_eq!(under, Applied::Overlay),
+                        (true, _) => assert_eq!(under, Applied::Ended),
+                        (false, applied) => assert_eq!(under, applied),
+                    }
+                }
             }
         }
     }

@@ -171,6 +171,18 @@ warnings! {
     /// The `DocumentId` already belongs to another document of the sender, and the policy is to deliver.
     IdentityRepeated = "identity-repeated", Warning, strict false,
         "Mã định danh văn bản này đã được dùng cho một văn bản khác của cùng đơn vị gửi; văn bản vẫn được chuyển.", "Another document of this sender already bears this DocumentId; this one is delivered all the same.";
+    /// The recipient's code is closed; it went to the successor during the time of grace.
+    ClosedCodeForwarded = "closed-code-forwarded", Warning, strict false,
+        "Mã định danh nơi nhận đã đóng; văn bản được chuyển tới đơn vị kế thừa trong thời gian chuyển tiếp.", "A recipient's code is closed; during the time of grace the document goes to its successor.";
+    /// An update leaves out recipients at whom the document is recalled.
+    UpdateAfterRecall = "update-after-recall", Warning, strict false,
+        "Một số nơi nhận đã bị thu hồi văn bản nên không nhận bản cập nhật này.", "Some recipients get no update, because the document is recalled there.";
+    /// A replacement names a document that is not known here.
+    ReplacesUnknown = "replaces-unknown", Warning, strict false,
+        "Không tìm thấy văn bản bị thay thế; văn bản mới vẫn được chuyển.", "A document named as replaced is not known here; the new one is delivered all the same.";
+    /// A replacement names a document of another sender.
+    ReplacesForeign = "replaces-foreign", Warning, strict false,
+        "Văn bản bị thay thế là của đơn vị gửi khác nên không bị đánh dấu thay thế; văn bản mới vẫn được chuyển.", "A document named as replaced is another sender's and stays as it is; the new one is delivered all the same.";
 }
 
 impl WarningCode {

@@ -11,7 +11,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use truc_model::delivery::TransportStateName;
-use truc_model::{Applied, BusinessState, ParkCause, RefusalCode, StatusCode, UndeliverableCause};
+use truc_model::{
+    Answered, Applied, BusinessState, ChangeOrder, ChangeState, Ordered, ParkCause, RefusalCode, StatusCode,
+    UndeliverableCause, WithdrawCause, WithdrawProof,
+};
 
 fn reference(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -140,12 +143,47 @@ fn the_table_of_statuses_is_the_codes() {
             Applied::Late => "late".to_owned(),
             Applied::Odd => "odd".to_owned(),
             Applied::Overlay => "overlay".to_owned(),
+            Applied::Ended => "ended".to_owned(),
         });
         let row = format!(
             "| `{}` | {} | {} |",
             state.as_str(),
             state.label_vi(),
             cells.collect::<Vec<_>>().join(" | ")
+        );
+        must_say(&index, "statuses/README.md", &[&row]);
+    }
+}
+
+#[test]
+fn the_table_of_the_overlay_is_the_codes() {
+    let index = read(&reference("statuses/README.md"));
+    for state in ChangeState::ALL {
+        let orders = ChangeOrder::ALL.map(|order| match state.ordered(order) {
+            Ordered::Moved(to) => format!("`{}`", to.as_str()),
+            Ordered::Repeated => "repeated".to_owned(),
+            Ordered::Skipped => "skipped".to_owned(),
+            Ordered::Stays => "stays".to_owned(),
+        });
+        let answers = [StatusCode::ChangeAgreed, StatusCode::ChangeRefused];
+        let answers = answers.map(|code| match state.answered(code) {
+            Answered::Moved { to, odd } => {
+                let odd = if odd { " ²" } else { "" };
+                let revision = if to == ChangeState::UpdateAgreed {
+                    " ³"
+                } else {
+                    ""
+                };
+                format!("`{}`{odd}{revision}", to.as_str())
+            }
+            Answered::Odd => "odd".to_owned(),
+        });
+        let row = format!(
+            "| `{}` | {} | {} | {} |",
+            state.as_str(),
+            state.label_vi(),
+            orders.join(" | "),
+            answers.join(" | ")
         );
         must_say(&index, "statuses/README.md", &[&row]);
     }
@@ -165,20 +203,16 @@ fn every_state_and_cause_is_explained() {
             "{row}"
         );
     }
-    for cause in [
-        UndeliverableCause::UnknownCode,
-        UndeliverableCause::ClosedCode,
-        UndeliverableCause::NoSystem,
-        UndeliverableCause::SystemCode,
-        UndeliverableCause::BadCode,
-    ] {
-        must_say(&page, "states.md", &[&format!("| `{}` |", cause.as_str())]);
-    }
-    for cause in [
-        ParkCause::IdentityConflict,
-        ParkCause::SecretMarking,
-        ParkCause::AmbiguousSuccessor,
-    ] {
-        must_say(&page, "states.md", &[&format!("| `{}` |", cause.as_str())]);
+    let undeliverable = UndeliverableCause::ALL.map(UndeliverableCause::as_str);
+    let parked = ParkCause::ALL.map(ParkCause::as_str);
+    let withdrawn = WithdrawCause::ALL.map(WithdrawCause::as_str);
+    let proofs = WithdrawProof::ALL.map(WithdrawProof::as_str);
+    let words = undeliverable
+        .iter()
+        .chain(&parked)
+        .chain(&withdrawn)
+        .chain(&proofs);
+    for word in words {
+        must_say(&page, "states.md", &[&format!("| `{word}` |")]);
     }
 }

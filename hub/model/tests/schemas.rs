@@ -22,12 +22,12 @@ use truc_model::refusal::Place;
 use truc_model::warning::WarningLevel;
 use truc_model::wire::{
     AttachmentWord, AttachmentWords, Declined, DocumentReceipt, Notice, NoticeCode, Receipt, RecipientLine,
-    RefusalAnswer, StatusReceipt, Taken, WarningLine,
+    RefusalAnswer, StatusReceipt, Taken, WarningLine, Withdrawn,
 };
 use truc_model::{
     Actor, AgencyCode, AgencyId, BusinessState, ChangeState, DeliveryUid, Operation, ParkCause, Party,
     Refusal, RefusalCode, Retry, Sha256, SignatureState, SignatureStrength, SignatureVerdict, StatusCode,
-    TransportState, UndeliverableCause, Urgency, WarningCode,
+    TransportState, UndeliverableCause, Urgency, WarningCode, WithdrawCause, WithdrawProof,
 };
 
 fn schemas() -> PathBuf {
@@ -177,7 +177,7 @@ fn receipts_fit() {
         receipt.recipients[2].cause = Some(cause.to_owned());
         schema.must_fit(&Receipt::Document(receipt));
     }
-    for effect in ["moved", "late", "odd", "overlay", "duplicate"] {
+    for effect in ["moved", "late", "odd", "overlay", "ended", "duplicate"] {
         for code in StatusCode::ALL {
             let Receipt::Status(mut receipt) = status_receipt(effect, effect != "duplicate") else {
                 unreachable!()
@@ -276,6 +276,17 @@ fn taken_fits_and_its_limits_are_the_schemas() {
     let taken = |taken: usize, refused: Vec<Declined>| Taken {
         taken: vec![id(3); taken],
         refused,
+        withdrawn: vec![],
+    };
+    let withdrawn = |count: usize, codes: &[&str]| Taken {
+        withdrawn: vec![
+            Withdrawn {
+                delivery: id(3),
+                codes: codes.iter().map(|code| (*code).to_owned()).collect(),
+            };
+            count
+        ],
+        ..Taken::default()
     };
     check(
         "taken",
@@ -292,16 +303,26 @@ fn taken_fits_and_its_limits_are_the_schemas() {
                     }],
                 ),
             ),
+            (
+                "taken-withdrawn",
+                Taken {
+                    taken: vec![id(4)],
+                    ..withdrawn(1, &["000.20.31.H60"])
+                },
+            ),
         ],
     );
     schema.must_fit(&taken(Taken::MAX_DELIVERIES, vec![]));
     schema.must_fit(&taken(0, vec![declined(Taken::CODE_MAX, Taken::REASON_MAX)]));
+    schema.must_fit(&withdrawn(Taken::MAX_DELIVERIES, &[]));
     for too_much in [
         taken(Taken::MAX_DELIVERIES + 1, vec![]),
         taken(0, vec![declined(Taken::CODE_MAX + 1, 1)]),
         taken(0, vec![declined(1, Taken::REASON_MAX + 1)]),
         taken(0, vec![declined(0, 1)]),
         taken(0, vec![]),
+        withdrawn(Taken::MAX_DELIVERIES + 1, &[]),
+        withdrawn(1, &[""]),
     ] {
         schema.must_not_fit(&too_much);
     }
@@ -332,7 +353,6 @@ fn words_for_attached_pdfs_fit() {
 #[test]
 fn signature_verdicts_fit() {
     let schema = schema("signature");
-    let current = SignatureStrength::Current;
     let valid = |signed_at, strength| SignatureState::Valid {
         strength,
         algorithm: "ES256".to_owned(),
@@ -349,11 +369,14 @@ fn signature_verdicts_fit() {
         "signature",
         &[(
             "signature",
-            verdict(valid(Some(moment()), current), SignatureState::Absent),
+            verdict(
+                valid(Some(moment()), SignatureStrength::Current),
+                SignatureState::Absent,
+            ),
         )],
     );
     for state in [
-        valid(None, current),
+        valid(None, SignatureStrength::Current),
         valid(None, SignatureStrength::LegacySha1),
         SignatureState::Absent,
         SignatureState::Invalid {
@@ -364,39 +387,12 @@ fn signature_verdicts_fit() {
     }
 }
 
-/// Causes, with a match that fails to compile when one is added.
+/// Every cause that a line of a receipt can name.
 fn causes() -> Vec<(&'static str, &'static str)> {
-    let undeliverable = [
-        UndeliverableCause::UnknownCode,
-        UndeliverableCause::ClosedCode,
-        UndeliverableCause::NoSystem,
-        UndeliverableCause::SystemCode,
-        UndeliverableCause::BadCode,
-    ];
-    let parked = [
-        ParkCause::IdentityConflict,
-        ParkCause::SecretMarking,
-        ParkCause::AmbiguousSuccessor,
-    ];
-    for cause in undeliverable {
-        match cause {
-            UndeliverableCause::UnknownCode
-            | UndeliverableCause::ClosedCode
-            | UndeliverableCause::NoSystem
-            | UndeliverableCause::SystemCode
-            | UndeliverableCause::BadCode => {}
-        }
-    }
-    for cause in parked {
-        match cause {
-            ParkCause::IdentityConflict | ParkCause::SecretMarking | ParkCause::AmbiguousSuccessor => {}
-        }
-    }
-    let undeliverable = undeliverable
-        .iter()
-        .map(|cause| ("undeliverable", cause.as_str()));
-    let parked = parked.iter().map(|cause| ("parked", cause.as_str()));
-    undeliverable.chain(parked).collect()
+    let undeliverable = UndeliverableCause::ALL.map(|cause| ("undeliverable", cause.as_str()));
+    let parked = ParkCause::ALL.map(|cause| ("parked", cause.as_str()));
+    let withdrawn = WithdrawCause::ALL.map(|cause| ("withdrawn", cause.as_str()));
+    undeliverable.into_iter().chain(parked).chain(withdrawn).collect()
 }
 
 fn cause_row(word: &str, (vi, en): (&str, &str)) -> Value {
@@ -439,7 +435,17 @@ fn codes_json_lists_what_the_code_lists() {
             "final": is_final(state),
         })),
         "business_states": BusinessState::ALL.map(|state| json!({"state": state, "vi": state.label_vi()})),
-        "change_states": [ChangeState::None, ChangeState::Asked, ChangeState::Agreed, ChangeState::Refused],
+        "change_states": ChangeState::ALL.map(|state| json!({
+            "state": state,
+            "vi": state.label_vi(),
+            "end": state.is_end(),
+            "awaits_answer": state.awaits_answer(),
+        })),
+        "withdraw_causes": WithdrawCause::ALL.map(|cause| json!({"cause": cause, "vi": cause.label_vi()})),
+        "withdraw_proofs": WithdrawProof::ALL.map(|proof| {
+            let (vi, en) = proof.sentences();
+            json!({"proof": proof, "vi": vi, "en": en})
+        }),
         "undeliverable_causes": causes().iter().filter(|(kind, _)| *kind == "undeliverable").map(|(_, word)| {
             let cause: UndeliverableCause = serde_json::from_value(json!(word)).unwrap();
             cause_row(word, cause.sentences())
@@ -470,7 +476,11 @@ fn is_final(name: TransportStateName) -> bool {
             code: String::new(),
             reason: String::new(),
         },
-        TransportStateName::Withdrawn => TransportState::Withdrawn { at },
+        TransportStateName::Withdrawn => TransportState::Withdrawn {
+            at,
+            cause: WithdrawCause::Recalled,
+            proof: WithdrawProof::NeverLeft,
+        },
         TransportStateName::Undeliverable => TransportState::Undeliverable {
             at,
             cause: UndeliverableCause::NoSystem,

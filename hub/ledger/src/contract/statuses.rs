@@ -110,18 +110,18 @@ pub async fn a_take_back_runs_the_other_way_and_its_answer_back(bench: &dyn Benc
     assert_eq!(deliveries(&claimed, "so").len(), 1);
     assert_eq!(deliveries(&claimed, "xa").len(), 0);
     let change = async || hub.view(document).await.recipients[0].change;
-    assert_eq!(change().await, ChangeState::Asked);
+    assert_eq!(change().await, ChangeState::RecallAsked);
     // Asked twice without an answer between is a repetition.
     assert_eq!(hub.record(hub.take_back("1")).await.effect, "duplicate");
     assert_eq!(hub.record(hub.status("16", "1")).await.effect, "overlay");
-    assert_eq!(change().await, ChangeState::Refused);
+    assert_eq!(change().await, ChangeState::RecallRefused);
     assert_eq!(hub.states(document).await, [State::Taken]);
     assert_eq!(hub.record(hub.status("16", "1")).await.effect, "duplicate");
     // Asked anew after the answer, and answered anew.
     assert_eq!(hub.record(hub.take_back("1")).await.effect, "overlay");
     assert_eq!(hub.record(hub.status("16", "1")).await.effect, "overlay");
     assert_eq!(hub.record(hub.status("15", "1")).await.effect, "overlay");
-    assert_eq!(change().await, ChangeState::Agreed);
+    assert_eq!(change().await, ChangeState::Withdrawn);
     assert_eq!(passed_on(&hub, "xa").await, 3);
     // Only the sender may ask.
     let mut foreign = hub.take_back("1");

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use truc_model::wire::{Intake, Outgoing, Receipt, StatusReceipt};
 use truc_model::{
-    Applied, DocumentKind, DocumentUid, Party, Place, Refusal, RefusalCode, StatusCode, SystemId,
+    Answered, Applied, ChangeOrder, ChangeState, DocumentKind, DocumentUid, Ordered, Party, Place, Refusal,
+    RefusalCode, StatusCode, SystemId,
 };
 
 use crate::command::StatusSubmission;
@@ -173,14 +174,22 @@ fn record(
     if !s.code.is_from_sender() {
         taken::by_status(work, &row)?;
     }
-    let applied = row.business.apply(s.code);
-    let (effect, business, skipped, odd) = match applied {
-        Applied::Moved { to, skipped, odd } => ("moved", to, skipped, odd),
-        Applied::Late | Applied::Duplicate => ("late", row.business, false, false),
-        Applied::Odd => ("odd", row.business, false, true),
-        Applied::Overlay => ("overlay", row.business, false, false),
+    let applied = row.business.apply_under(row.change, s.code);
+    let (business, skipped, mut odd) = match applied {
+        Applied::Moved { to, skipped, odd } => (to, skipped, odd),
+        Applied::Odd => (row.business, false, true),
+        Applied::Late | Applied::Duplicate | Applied::Overlay | Applied::Ended => {
+            (row.business, false, false)
+        }
     };
-    let change = row.change.apply(s.code);
+    let mut effect = applied.as_str();
+    let mut change = row.change;
+    if applied == Applied::Overlay {
+        match overlay(row.change, s.code) {
+            Some((to, against_expectation)) => (change, odd) = (to, against_expectation),
+            None => (effect, odd) = (Applied::Odd.as_str(), true),
+        }
+    }
     let to_system = other_system(work, s, &row)?;
     let delivery = to_system.is_some().then(|| work.new_delivery_uid());
     let event = work.record(Fact::StatusRecorded {
@@ -240,6 +249,21 @@ fn record(
         });
     }
     answer(work, s, &row, event, effect, delivery.is_some())
+}
+
+/// What 13, 15 and 16 make of the overlay, and whether that is against expectation; `None` when they fit
+/// nothing.
+fn overlay(change: ChangeState, code: StatusCode) -> Option<(ChangeState, bool)> {
+    if code == StatusCode::TakeBack {
+        return Some(match change.ordered(ChangeOrder::TakeBack) {
+            Ordered::Moved(to) => (to, false),
+            Ordered::Repeated | Ordered::Skipped | Ordered::Stays => (change, false),
+        });
+    }
+    match change.answered(code) {
+        Answered::Moved { to, odd } => Some((to, odd)),
+        Answered::Odd => None,
+    }
 }
 
 /// The system of the other party: the one that serves it now, or the one that had to do with the document.

@@ -92,11 +92,12 @@ pub struct RecipientLine {
     pub code: String,
     /// What it resolved to.
     pub party: Party,
-    /// `scheduled`, `parked` or `undeliverable` at the time of the receipt.
+    /// `scheduled`, `parked`, `undeliverable`, or for an order that nobody needs `withdrawn`, at the time
+    /// of the receipt.
     pub state: TransportStateName,
-    /// The delivery it travels in; `null` when undeliverable.
+    /// The delivery it travels in; `null` when undeliverable or withdrawn.
     pub delivery: Option<DeliveryUid>,
-    /// Why parked or undeliverable.
+    /// Why parked, undeliverable or withdrawn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
 }
@@ -140,7 +141,7 @@ pub struct StatusReceipt {
     pub event: u64,
     /// When it was recorded.
     pub accepted_at: Timestamp,
-    /// `moved`, `late`, `odd`, `overlay` or `duplicate`.
+    /// `moved`, `late`, `odd`, `overlay`, `ended` or `duplicate`.
     pub effect: String,
     /// Whether it was passed on to the other party (a duplicate is not).
     pub passed_on: bool,
@@ -217,15 +218,22 @@ pub enum NoticeCode {
     RecipientRefused,
     /// A recipient has not taken its delivery for too long.
     NotTaken,
+    /// The document was withdrawn for a recipient before it was handed over; the cause is the word of
+    /// [`crate::WithdrawProof`].
+    Withdrawn,
+    /// A recipient's code is closed; the document goes to its successor during the time of grace.
+    SuccessorUsed,
 }
 
 impl NoticeCode {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::RecipientUndeliverable,
         Self::Parked,
         Self::RecipientRefused,
         Self::NotTaken,
+        Self::Withdrawn,
+        Self::SuccessorUsed,
     ];
 
     /// The word.
@@ -236,6 +244,8 @@ impl NoticeCode {
             Self::Parked => "parked",
             Self::RecipientRefused => "recipient-refused",
             Self::NotTaken => "not-taken",
+            Self::Withdrawn => "withdrawn",
+            Self::SuccessorUsed => "successor-used",
         }
     }
 }

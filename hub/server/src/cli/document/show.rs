@@ -136,6 +136,9 @@ pub(super) fn transport(recipient: &RecipientRow) -> String {
         TransportState::Undeliverable { cause, .. } => format!("{label} ({})", cause.as_str()),
         TransportState::Parked { cause, .. } => format!("{label} ({})", cause.as_str()),
         TransportState::Refused { code, .. } => format!("{label} ({code})"),
+        TransportState::Withdrawn { cause, proof, .. } => {
+            format!("{label} ({}, {})", cause.as_str(), proof.as_str())
+        }
         TransportState::Forwarded { attempt, .. } if *attempt > 1 => format!("{label} (lần {attempt})"),
         _ => label.to_owned(),
     }
@@ -146,9 +149,7 @@ pub(super) fn business(recipient: &RecipientRow) -> String {
     let label = recipient.business.label_vi();
     match recipient.change {
         ChangeState::None => label.to_owned(),
-        ChangeState::Asked => format!("{label}; đang yêu cầu lấy lại"),
-        ChangeState::Agreed => format!("{label}; đồng ý lấy lại"),
-        ChangeState::Refused => format!("{label}; từ chối lấy lại"),
+        change => format!("{label}; {}", change.label_vi().to_lowercase()),
     }
 }
 

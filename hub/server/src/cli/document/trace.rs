@@ -88,7 +88,12 @@ fn place(view: &DocumentView, recipient: &RecipientRow, now: Timestamp) -> Strin
         TransportState::Refused { at, code, reason } => {
             format!("Hệ thống {system} từ chối lúc {}: {code}, {reason}", moment(*at))
         }
-        TransportState::Withdrawn { at } => format!("Đơn vị gửi đã lấy lại lúc {}", moment(*at)),
+        TransportState::Withdrawn { at, cause, proof } => format!(
+            "Đã lấy lại lúc {} ({}). {}",
+            moment(*at),
+            cause.label_vi(),
+            proof.sentences().0
+        ),
         TransportState::Undeliverable { at, cause } => {
             format!(
                 "Không gửi được, từ {}. {}",
