@@ -15,6 +15,7 @@ pub mod digest;
 pub mod document;
 pub mod id;
 pub mod pdf;
+pub mod limit;
 pub mod refusal;
 pub mod signature;
 pub mod status;
@@ -28,7 +29,8 @@ pub use clock::{Clock, ManualClock, Random, SeededRandom, SystemClock, SystemRan
 pub use delivery::{ParkCause, TransportState, UndeliverableCause};
 pub use digest::Sha256;
 pub use document::{DocumentIdentity, DocumentKind, Operation, Urgency};
-pub use id::{DeliveryUid, DocumentUid, MessageId, SystemId};
+pub use id::{AlertPostUid, AlertUid, DeliveryUid, DocumentUid, MessageId, SystemId};
+pub use limit::{LimitKind, Turn};
 pub use pdf::{PdfSignature, PdfSignatures};
 pub use refusal::{Actor, Place, Refusal, RefusalCode, Retry};
 pub use signature::{SignatureForm, SignatureState, SignatureStrength, SignatureVerdict};
