@@ -245,7 +245,7 @@ fn signer(
         if !is_strong(kind) || !algorithm.verify(kind, certificate.public_key(), signed, &signature.value) {
             continue;
         }
-        match trust.check_chain(certificate, at) {
+        match trust.check_chain(certificate, at, at) {
             Ok(()) => return Ok((*certificate).clone()),
             Err(refusal) => {
                 refused.get_or_insert(refusal);
@@ -259,7 +259,7 @@ fn signer(
         return Err(Flaw::of_refusal(refusal));
     }
     if let Some(weak) = weak {
-        let refusal = trust.check_chain(weak, at).err().unwrap_or_else(|| {
+        let refusal = trust.check_chain(weak, at, at).err().unwrap_or_else(|| {
             Refusal::new(
                 RefusalCode::CertificateWeakKey,
                 Place::certificate("subjectPublicKeyInfo"),

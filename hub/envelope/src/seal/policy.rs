@@ -27,7 +27,7 @@ pub enum AbsentUsage {
 pub struct CrlPolicy {
     /// When no list covers a certificate.
     pub missing: MissingCrl,
-    /// When the list is past its `nextUpdate` at the time of sealing.
+    /// When the list is past its `nextUpdate` by the clock of whoever judges.
     pub stale: StaleCrl,
 }
 

@@ -46,6 +46,10 @@ pub struct Trust {
 
 struct DatedCrl {
     issued: i64,
+    /// `None`: no successor is announced, and so it never goes stale.
+    next_update: Option<i64>,
+    /// Its issuer's name as it stands.
+    issuer: Vec<u8>,
     list: CertRevocationList<'static>,
 }
 
@@ -156,25 +160,36 @@ impl Trust {
         self
     }
 
-    /// Whether `certificate` may seal at the moment `at`: chain, validity, revocation, usage, key. The
-    /// findings come in order of precedence; a revoked certificate is refused whenever it was revoked,
-    /// because who has its key can also write an earlier `iat`.
+    /// Whether `certificate` could seal at the moment `signed_at`: chain, validity, revocation, usage, key.
+    /// The findings come in order of precedence; a revoked certificate is refused whenever it was revoked,
+    /// because who has its key can also write an earlier `iat`. For the same reason it is `now`, the judge's
+    /// own clock, that says whether a revocation list is stale: one that ended cannot know who was revoked since.
     ///
     /// # Errors
     /// [`Refusal`] with one of the `certificate-…` codes and the field of the certificate.
-    pub fn check(&self, certificate: &BoundCertificate, at: Timestamp) -> Result<(), Refusal> {
-        self.check_chain(certificate, at)?;
+    pub fn check(
+        &self,
+        certificate: &BoundCertificate,
+        signed_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        self.check_chain(certificate, signed_at, now)?;
         check_key(certificate)
     }
 
     /// [`Trust::check`] but for the key: seals and XML signatures take different kinds.
-    pub(crate) fn check_chain(&self, certificate: &BoundCertificate, at: Timestamp) -> Result<(), Refusal> {
-        match self.build_path(certificate, at) {
+    pub(crate) fn check_chain(
+        &self,
+        certificate: &BoundCertificate,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        match self.build_path(certificate, at, now) {
             Ok(()) => {}
             Err(error @ (Error::CertExpired { .. } | Error::CertNotValidYet { .. })) => {
                 // webpki looks at the dates first; a stranger's certificate is a stranger's first.
                 let inside = at.max(certificate.not_before()).min(certificate.not_after());
-                if let Err(inner) = self.build_path(certificate, inside)
+                if let Err(inner) = self.build_path(certificate, inside, now)
                     && code_of(&inner) == RefusalCode::CertificateUntrusted
                 {
                     return Err(chain_refusal(&inner, certificate, at));
@@ -186,10 +201,9 @@ impl Trust {
         self.check_usage(certificate)
     }
 
-    fn build_path(&self, certificate: &BoundCertificate, at: Timestamp) -> Result<(), Error> {
+    fn build_path(&self, certificate: &BoundCertificate, at: Timestamp, now: Timestamp) -> Result<(), Error> {
         let leaf = EndEntityCert::try_from(certificate.leaf())?;
-        let seconds = u64::try_from(at.as_second()).unwrap_or(0);
-        let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let time = unix_time(at.as_second());
         let intermediates: Vec<CertificateDer<'_>> = certificate
             .intermediates()
             .iter()
@@ -205,10 +219,8 @@ impl Trust {
                         MissingCrl::Accept => UnknownStatusPolicy::Allow,
                         MissingCrl::Refuse => UnknownStatusPolicy::Deny,
                     })
-                    .with_expiration_policy(match self.crl_policy.stale {
-                        StaleCrl::Use => ExpirationPolicy::Ignore,
-                        StaleCrl::Refuse => ExpirationPolicy::Enforce,
-                    })
+                    // webpki would judge it at `at`: see `lists_are_fresh`.
+                    .with_expiration_policy(ExpirationPolicy::Ignore)
                     .build(),
             ),
             // The builder refuses an empty set; without lists "missing" is decided here.
@@ -218,6 +230,10 @@ impl Trust {
             Err(_) => None,
         };
         let purposes = ChainPurposes::of(&self.eku, certificate);
+        let holds = |path: &VerifiedPath<'_>| {
+            every_issuer_may_issue(path)?;
+            self.lists_are_fresh(path, now)
+        };
         leaf.verify_for_usage(
             ALL_VERIFICATION_ALGS,
             &self.anchors,
@@ -225,9 +241,32 @@ impl Trust {
             time,
             purposes,
             revocation,
-            Some(&every_issuer_may_issue),
+            Some(&holds),
         )
         .map(|_| ())
+    }
+
+    /// Where the policy asks for it, every list that speaks for a certificate of the path is in force `now`.
+    fn lists_are_fresh(&self, path: &VerifiedPath<'_>, now: Timestamp) -> Result<(), Error> {
+        if self.crl_policy.stale == StaleCrl::Use {
+            return Ok(());
+        }
+        let leaf = path.end_entity().der();
+        let above = path.intermediate_certificates().map(|issuer| issuer.der());
+        for der in std::iter::once(leaf).chain(above) {
+            let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| Error::BadDer)?;
+            let issuer = certificate.issuer().as_raw();
+            let list = self.crls.iter().find(|crl| crl.issuer == issuer);
+            if let Some(next_update) = list.and_then(|crl| crl.next_update)
+                && next_update <= now.as_second()
+            {
+                return Err(Error::CrlExpired {
+                    time: unix_time(now.as_second()),
+                    next_update: unix_time(next_update),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn check_usage(&self, certificate: &BoundCertificate) -> Result<(), Refusal> {
@@ -395,9 +434,9 @@ fn chain_refusal(error: &Error, certificate: &BoundCertificate, at: Timestamp) -
             "a revocation list of its issuer".to_owned(),
             "none".to_owned(),
         ),
-        Error::CrlExpired { next_update, .. } => refuse(
+        Error::CrlExpired { time, next_update } => refuse(
             "cRLDistributionPoints",
-            format!("a revocation list in force at {at}"),
+            format!("a revocation list in force at {}", moment(*time)),
             format!("nextUpdate {}", moment(*next_update)),
         ),
         other => refuse(
@@ -432,6 +471,10 @@ const fn untrusted_because(error: &Error) -> &'static str {
         Error::UnsupportedCertVersion => "a certificate that is not of version 3",
         _ => "a certificate on the path that cannot be read",
     }
+}
+
+fn unix_time(seconds: i64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
 }
 
 fn moment(time: UnixTime) -> Timestamp {
@@ -479,6 +522,8 @@ fn dated_crls(text: &[u8]) -> Option<Vec<DatedCrl>> {
             let list = OwnedCertRevocationList::from_der(&der).ok()?;
             Some(DatedCrl {
                 issued: parsed.last_update().timestamp(),
+                next_update: parsed.next_update().map(|time| time.timestamp()),
+                issuer: parsed.issuer().as_raw().to_vec(),
                 list: CertRevocationList::Owned(list),
             })
         })

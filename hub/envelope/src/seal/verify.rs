@@ -77,7 +77,7 @@ pub fn verify(
     check_digest(&claims, expected)?;
     let certificate = certificate.ok_or_else(|| unknown(&parts, bound))?;
     check_signature(&parts, certificate)?;
-    trust.check(certificate, signed_at)?;
+    trust.check(certificate, signed_at, expected.now)?;
     Ok(ValidSeal {
         algorithm: parts.algorithm,
         thumbprint: parts.thumbprint,

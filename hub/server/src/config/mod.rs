@@ -179,7 +179,7 @@ pub struct Seal {
     pub missing_crl: MissingCrl,
 }
 
-/// What a revocation list is worth that was past its `nextUpdate` when the seal was made.
+/// What a revocation list is worth that is past its `nextUpdate`, by the hub's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StaleCrl {

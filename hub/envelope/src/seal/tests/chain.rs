@@ -249,6 +249,72 @@ fn silent_lists_mean_what_the_policy_says() {
 }
 
 #[test]
+fn whether_a_list_is_stale_is_judged_now_and_not_when_it_was_sealed() {
+    let setting = Setting::usual();
+    let trust = |ended: i64, stale| {
+        let list = setting.ca.crl(DAY + ended, &[]).der().to_vec();
+        Trust::new(&[setting.ca.pem()])
+            .unwrap()
+            .with_crls(&[list])
+            .unwrap()
+            .with_crl_policy(CrlPolicy {
+                missing: MissingCrl::Refuse,
+                stale,
+            })
+    };
+    let place = "certificate cRLDistributionPoints";
+    for sealed_before in [0, 1800, 3600] {
+        let claims = Claims {
+            iat: at(NOW - sealed_before),
+            ..claims()
+        };
+        let judge = |ended, stale| {
+            let trust = trust(ended, stale);
+            check(
+                &setting.leaf.seal(&claims),
+                &expected(),
+                &[setting.leaf.bound()],
+                &trust,
+            )
+        };
+        // In force when it was sealed an hour ago, and ended since.
+        assert_eq!(
+            judge(1800, StaleCrl::Refuse),
+            refused(CertificateUntrusted, place),
+            "{sealed_before}"
+        );
+        assert!(judge(1800, StaleCrl::Use).is_ok());
+        assert_eq!(judge(0, StaleCrl::Refuse), refused(CertificateUntrusted, place));
+        assert!(judge(-1, StaleCrl::Refuse).is_ok());
+    }
+}
+
+#[test]
+fn a_stale_list_of_an_intermediate_refuses_too() {
+    let root = TestCa::root("Root");
+    let below = root.intermediate("Below", |_| ());
+    let leaf = below.leaf(P256, |_| ());
+    let judge = |root_list: i64, below_list: i64| {
+        let lists = [
+            root.crl(root_list, &[]).der().to_vec(),
+            below.crl(below_list, &[]).der().to_vec(),
+        ];
+        let trust = Trust::new(&[root.pem()])
+            .unwrap()
+            .with_crls(&lists)
+            .unwrap()
+            .with_crl_policy(CrlPolicy {
+                missing: MissingCrl::Refuse,
+                stale: StaleCrl::Refuse,
+            });
+        judge_with(&leaf, &below, &trust).is_ok()
+    };
+    assert!(judge(60, 60));
+    assert!(!judge(DAY, 60));
+    assert!(!judge(60, DAY));
+}
+
+#[test]
 fn a_forged_list_refuses() {
     let setting = Setting::usual();
     let forged = TestCa::root("Root A").crl(60, &[]).der().to_vec();

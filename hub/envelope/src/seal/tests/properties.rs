@@ -97,7 +97,7 @@ proptest! {
         // Unreadable, or readable and not the one that the seal names.
         if let Ok(changed) = BoundCertificate::from_der(der.into()) {
             prop_assert!(verify(seal, &expected(), std::slice::from_ref(&changed), &setting.trust).is_err());
-            prop_assert!(setting.trust.check(&changed, expected().now).is_err());
+            prop_assert!(setting.trust.check(&changed, expected().now, expected().now).is_err());
         }
     }
 }

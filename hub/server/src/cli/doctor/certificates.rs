@@ -164,7 +164,7 @@ fn systems(parts: &Parts<'_>, trust: Option<&Trust>, now: Timestamp, findings: &
             }
             continue;
         };
-        let refusal = trust.and_then(|trust| trust.check(&certificate, now).err());
+        let refusal = trust.and_then(|trust| trust.check(&certificate, now, now).err());
         match refusal {
             Some(refusal) => findings.fault(
                 format!(

@@ -178,7 +178,7 @@ impl Measure<'_> {
         };
         let refused = self
             .trust
-            .and_then(|trust| trust.check(certificate, self.now).err());
+            .and_then(|trust| trust.check(certificate, self.now, self.now).err());
         if let Some(refusal) = refused {
             return match refusal.code {
                 RefusalCode::CertificateExpired => Standing::Expired,
