@@ -16,6 +16,7 @@ use truc_model::{
     Refusal, Sha256, SignatureVerdict, StatusCode, SystemId, UndeliverableCause, Urgency,
 };
 
+use crate::change::DocumentChange;
 use crate::trust::TrustInForce;
 
 /// The idempotency key of a submission: AMQP `message_id`, unique for the sending system. Kept for ever.
@@ -42,6 +43,8 @@ pub struct DocumentSubmission {
     pub body: Arc<[u8]>,
     /// The sender, resolved, and its `DocumentId`.
     pub identity: DocumentIdentity,
+    /// Parties that the sender took over from: their documents are its own.
+    pub sender_formerly: Vec<Party>,
     /// The sender's code as written (header `truc-from`).
     pub sender_code: String,
     /// What the reader found.
@@ -52,6 +55,8 @@ pub struct DocumentSubmission {
     pub warnings: Vec<WarningLine>,
     /// One per code in `To`; several codes of one party become one delivery.
     pub recipients: Vec<PlannedRecipient>,
+    /// What it asks about earlier documents; `None` for a new one.
+    pub change: Option<DocumentChange>,
     /// What the sending system's policy says of a taken identity.
     pub conflict_policy: ConflictPolicy,
     /// Parks every delivery: a marking of secrecy, for instance.
@@ -123,8 +128,28 @@ pub struct PlannedRecipient {
     pub code: String,
     /// What it resolved to.
     pub party: Party,
+    /// Parties that it took over from: what was sent to them is its own.
+    pub formerly: Vec<Party>,
+    /// When the code written is closed, the codes of those that took over: one with [`Plan::Deliver`] when it
+    /// goes there during the time of grace, one with `closed-code` afterwards, several when an operator must
+    /// choose. Empty otherwise.
+    pub successors: Vec<String>,
     /// What to do for it.
     pub plan: Plan,
+}
+
+impl PlannedRecipient {
+    /// A recipient without a past.
+    #[must_use]
+    pub const fn new(code: String, party: Party, plan: Plan) -> Self {
+        Self {
+            code,
+            party,
+            formerly: Vec::new(),
+            successors: Vec::new(),
+            plan,
+        }
+    }
 }
 
 /// What to do for a recipient.
@@ -158,10 +183,14 @@ pub struct StatusSubmission {
     pub code: StatusCode,
     /// `From`, resolved: the recipient, or for 13 the sender.
     pub reporter: Party,
+    /// Parties that the reporter took over from.
+    pub reporter_formerly: Vec<Party>,
     /// `From` as written.
     pub reporter_code: String,
     /// `ResponseFor/OrganId`, resolved: the sender, or for 13 the recipient.
     pub about: Party,
+    /// Parties that it took over from.
+    pub about_formerly: Vec<Party>,
     /// `ResponseFor/OrganId` as written.
     pub about_code: String,
     /// `ResponseFor/DocumentId`, trimmed, NFC.

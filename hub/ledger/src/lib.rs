@@ -9,6 +9,7 @@
 //! What this crate leaves out: XML, AMQP, signatures, the directory's meaning, SQL.
 
 pub mod balance;
+pub mod change;
 pub mod command;
 pub mod error;
 pub mod event;
@@ -30,6 +31,7 @@ mod writer;
 pub mod contract;
 
 pub use balance::{Balance, BalanceFilter, BalanceRow};
+pub use change::{DocumentChange, ReplacedDocument};
 pub use command::{
     ANSWER_PRIORITY, AttachmentFacts, ClaimRequest, ConflictPolicy, DirectorySummary, DocumentFacts,
     DocumentSubmission, Forwarded, HubId, NewDirectory, Note, Plan, PlannedRecipient, PublishFailed,

@@ -63,6 +63,11 @@ pub struct Claimed {
     pub attachments: Option<AttachmentWords>,
     /// The code. Only on statuses.
     pub status: Option<StatusCode>,
+    /// Deliveries that whoever takes this must not hand over any more, each with the codes concerned; no
+    /// codes: for all it is for. Only on orders.
+    pub withdraws: Vec<(DeliveryUid, Vec<String>)>,
+    /// The documents that this one takes the place of. Only on replacements.
+    pub replaces: Vec<DocumentUid>,
     /// When the hub accepted what it carries.
     pub accepted_at: Timestamp,
 }
@@ -76,6 +81,8 @@ pub struct TakenOutcome {
     pub repeated: Vec<DeliveryUid>,
     /// Now refused by the recipient's adapter; the senders are told.
     pub refused: Vec<DeliveryUid>,
+    /// Now withdrawn, for some or all of their recipients: an order came in time.
+    pub withdrawn: Vec<DeliveryUid>,
     /// Already ended otherwise (taken after refused, or the reverse): recorded, nothing moved.
     pub contradicted: Vec<DeliveryUid>,
     /// Not deliveries of this system or answers: recorded as `taken-odd`, never answered, or an adapter that says `taken`

@@ -351,6 +351,8 @@ pub async fn several_codes_of_one_party_are_one_recipient(bench: &dyn Bench) {
         PlannedRecipient {
             code: "H53.OLD".to_owned(),
             party: agency(2),
+            formerly: vec![],
+            successors: vec![],
             plan: Plan::Undeliverable(UndeliverableCause::ClosedCode),
         },
         to("H53.12", 2, "so"),
@@ -388,6 +390,8 @@ pub async fn an_undeliverable_recipient_does_not_hold_up_the_others(bench: &dyn 
     submission.recipients.push(PlannedRecipient {
         code: "mã lạ".to_owned(),
         party: Party::Unresolved("mã lạ".to_owned()),
+        formerly: vec![],
+        successors: vec![],
         plan: Plan::Undeliverable(UndeliverableCause::BadCode),
     });
     let receipt = hub.accept(submission).await;
@@ -421,6 +425,8 @@ pub async fn a_marking_of_secrecy_parks_everything(bench: &dyn Bench) {
     submission.recipients.push(PlannedRecipient {
         code: "X".to_owned(),
         party: Party::Unresolved("X".to_owned()),
+        formerly: vec![],
+        successors: vec![],
         plan: Plan::Undeliverable(UndeliverableCause::UnknownCode),
     });
     let receipt = hub.accept(submission).await;
@@ -442,6 +448,8 @@ pub async fn a_split_agency_parks_its_delivery_alone(bench: &dyn Bench) {
     submission.recipients.push(PlannedRecipient {
         code: "H53.9".to_owned(),
         party: agency(9),
+        formerly: vec![],
+        successors: vec![],
         plan: Plan::Park(ParkCause::AmbiguousSuccessor),
     });
     let receipt = hub.accept(submission).await;

@@ -44,11 +44,11 @@ pub fn owner() -> HubId {
 
 /// One recipient: code, agency, system.
 pub fn to(code: &str, number: u32, name: &str) -> PlannedRecipient {
-    PlannedRecipient {
-        code: code.to_owned(),
-        party: agency(number),
-        plan: Plan::Deliver { system: system(name) },
-    }
+    PlannedRecipient::new(
+        code.to_owned(),
+        agency(number),
+        Plan::Deliver { system: system(name) },
+    )
 }
 
 impl Hub {
@@ -91,6 +91,7 @@ impl Hub {
                 sender: agency(1),
                 document_id: id.to_owned(),
             },
+            sender_formerly: vec![],
             sender_code: "000.20.31.H53".to_owned(),
             facts: facts(id),
             verdict: SignatureVerdict {
@@ -100,6 +101,7 @@ impl Hub {
             },
             warnings: vec![],
             recipients: vec![to("000.00.12.H53", 2, "so")],
+            change: None,
             conflict_policy: ConflictPolicy::Park,
             park: None,
             directory_version: 1,
@@ -138,8 +140,10 @@ impl Hub {
             body,
             code: StatusCode::from_digits(code).unwrap(),
             reporter: agency(2),
+            reporter_formerly: vec![],
             reporter_code: "000.00.12.H53".to_owned(),
             about: agency(1),
+            about_formerly: vec![],
             about_code: "000.20.31.H53".to_owned(),
             document_id: Some(document_id.to_owned()),
             number: None,

@@ -325,6 +325,8 @@ pub async fn the_balance_per_sender_and_period(bench: &dyn Bench) {
     mixed.recipients.push(PlannedRecipient {
         code: "?".to_owned(),
         party: Party::Unresolved("?".to_owned()),
+        formerly: vec![],
+        successors: vec![],
         plan: Plan::Undeliverable(UndeliverableCause::BadCode),
     });
     hub.accept(mixed).await;

@@ -159,6 +159,8 @@ fn hand_out(work: &Work, row: &OutboxRow, body: Arc<[u8]>) -> Claimed {
             AttachmentWords::of(attachments.map(|facts| facts.signature.as_ref()))
         }),
         status: row.status,
+        withdraws: Vec::new(),
+        replaces: Vec::new(),
         accepted_at: row.accepted_at,
     }
 }

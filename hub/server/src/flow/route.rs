@@ -6,14 +6,14 @@
 use std::sync::Arc;
 
 use truc_directory::Resolution;
-use truc_envelope::{DocumentPacket, Packet, Reading, StatusPacket, Wrapping};
+use truc_envelope::{DocumentPacket, Packet, Reading, ReceiverChange, StatusPacket, Wrapping};
 use truc_ledger::{
-    AttachmentFacts, ConflictPolicy, DocumentFacts, DocumentSubmission, Plan, PlannedRecipient,
-    StatusSubmission, SubmissionKey,
+    AttachmentFacts, ConflictPolicy, DocumentChange, DocumentFacts, DocumentSubmission, Plan,
+    PlannedRecipient, ReplacedDocument, StatusSubmission, SubmissionKey,
 };
 use truc_model::warning::WarningLevel;
 use truc_model::wire::WarningLine;
-use truc_model::{DocumentIdentity, ParkCause, Party};
+use truc_model::{DocumentIdentity, Operation, ParkCause, Party};
 
 use super::rules::Rules;
 use super::verify::Verified;
@@ -52,18 +52,8 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
         Some(truc_directory::ConflictPolicy::Park) | None => ConflictPolicy::Park,
     };
     let park = verified.park();
-    let recipients = document
-        .to
-        .iter()
-        .map(|to| {
-            let resolution = rules.directory.resolve(&to.organ_id, rules.today);
-            PlannedRecipient {
-                code: to.organ_id.clone(),
-                party: resolution.party(&to.organ_id),
-                plan: plan(&resolution),
-            }
-        })
-        .collect();
+    let recipients = document.to.iter().map(|to| planned(&to.organ_id, rules));
+    let recipients = recipients.collect();
     DocumentSubmission {
         received_at: verified.received_at(),
         sha256: verified.sha256(),
@@ -72,16 +62,67 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
             sender,
             document_id: document.document_id.clone(),
         },
+        sender_formerly: Vec::new(),
         sender_code: document.from.organ_id.clone(),
         facts: facts(document, park),
         verdict: verified.verdict().clone(),
         warnings: warnings(verified.reading()),
         recipients,
+        change: change(document, rules),
         conflict_policy,
         park,
         directory_version: rules.directory.version(),
         key,
         body: Arc::from(verified.into_body()),
+    }
+}
+
+/// A code, resolved on the day of receipt.
+fn planned(code: &str, rules: &Rules) -> PlannedRecipient {
+    let resolution = rules.directory.resolve(code, rules.today);
+    PlannedRecipient::new(code.to_owned(), resolution.party(code), plan(&resolution))
+}
+
+/// What the packet asks about earlier documents. A recall or update that names none means the document that
+/// bears its own `DocumentId`: so do the packets of systems in use.
+fn change(document: &DocumentPacket, rules: &Rules) -> Option<DocumentChange> {
+    let business = &document.business;
+    let named = || {
+        business
+            .document_id
+            .as_ref()
+            .unwrap_or(&document.document_id)
+            .clone()
+    };
+    let all = |codes: &[String]| codes.iter().map(|code| planned(code, rules)).collect();
+    match business.operation {
+        Operation::New => None,
+        Operation::Recall => Some(DocumentChange::Recall { document_id: named() }),
+        Operation::Update => {
+            let receivers = business.update.iter().flat_map(|update| &update.receivers);
+            let (mut removed, mut added) = (Vec::new(), Vec::new());
+            for receiver in receivers {
+                match receiver {
+                    ReceiverChange::Removed(code) => removed.push(planned(code, rules)),
+                    ReceiverChange::Added(code) => added.push(planned(code, rules)),
+                }
+            }
+            Some(DocumentChange::Update {
+                document_id: named(),
+                removed,
+                added,
+            })
+        }
+        Operation::Replacement => Some(DocumentChange::Replacement {
+            replaced: business
+                .replacements
+                .iter()
+                .map(|replacement| ReplacedDocument {
+                    document_id: replacement.document_id.clone(),
+                    recipients: all(&replacement.organ_ids),
+                })
+                .collect(),
+        }),
     }
 }
 
@@ -151,8 +192,10 @@ fn route_status(verified: Verified, status: &StatusPacket, rules: &Rules) -> Sta
         size: verified.reading().size,
         code: status.code,
         reporter: verified.sender().clone(),
+        reporter_formerly: Vec::new(),
         reporter_code: status.from.organ_id.clone(),
         about,
+        about_formerly: Vec::new(),
         about_code,
         document_id: status.response_for.document_id.clone(),
         number: status.response_for.code.clone(),

@@ -26,6 +26,8 @@ async fn small_ledger(place: &Place) -> String {
     let recipient = |code: &str, agency: u32, system: &str| PlannedRecipient {
         code: code.to_owned(),
         party: Party::Agency(AgencyId(agency)),
+        formerly: vec![],
+        successors: vec![],
         plan: Plan::Deliver {
             system: SystemId::new(system).unwrap(),
         },
@@ -42,6 +44,7 @@ async fn small_ledger(place: &Place) -> String {
             sender: Party::Agency(AgencyId(10)),
             document_id: document.document_id.clone(),
         },
+        sender_formerly: vec![],
         sender_code: document.from.organ_id.clone(),
         facts: DocumentFacts {
             number: document.code.number.clone(),
@@ -74,9 +77,12 @@ async fn small_ledger(place: &Place) -> String {
             PlannedRecipient {
                 code: "000.99.99.H60".to_owned(),
                 party: Party::Unresolved("000.99.99.H60".to_owned()),
+                formerly: vec![],
+                successors: vec![],
                 plan: Plan::Undeliverable(UndeliverableCause::UnknownCode),
             },
         ],
+        change: None,
         conflict_policy: ConflictPolicy::Park,
         park: None,
         directory_version: 1,
