@@ -8,6 +8,7 @@
 //!
 //! What this crate leaves out: XML, AMQP, signatures, the directory's meaning, SQL.
 
+pub mod alert;
 pub mod balance;
 pub mod change;
 pub mod command;

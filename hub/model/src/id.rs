@@ -77,6 +77,14 @@ uuid_id! {
     DeliveryUid
 }
 uuid_id! {
+    /// The id of an alert, from its beginning to its all-clear.
+    AlertUid
+}
+uuid_id! {
+    /// The id of one message to one channel of alerts, the same at every attempt.
+    AlertPostUid
+}
+uuid_id! {
     /// The AMQP `message_id`: the sender's idempotency key, unique for the sending system.
     MessageId
 }

@@ -7,6 +7,7 @@
 //! What this crate leaves out: I/O, XML, AMQP, SQL, signatures. It can be compiled for a browser.
 
 pub mod agency;
+pub mod alert;
 pub mod change;
 pub mod clock;
 pub mod crash;
@@ -24,6 +25,7 @@ pub mod wire;
 pub mod withdraw;
 
 pub use agency::{AgencyCode, AgencyId, CodeForm, Party};
+pub use alert::{AlertChange, AlertKind, Severity};
 pub use change::{Answered, ChangeOrder, ChangeState, Ordered};
 pub use clock::{Clock, ManualClock, Random, SeededRandom, SystemClock, SystemRandom};
 pub use delivery::{ParkCause, TransportState, UndeliverableCause};
