@@ -1,9 +1,10 @@
-//! What an adapter's author implements: one trait with five methods.
+//! What an adapter's author implements: one trait.
 
 use std::error::Error;
 use std::fmt;
 
 use async_trait::async_trait;
+use truc_model::DeliveryUid;
 use uuid::Uuid;
 
 use crate::incoming::{Answer, IncomingDocument, IncomingNotice, IncomingStatus};
@@ -17,6 +18,14 @@ use crate::journal::Reason;
 ///
 /// An `Ok` is a promise that outlives a loss of power. After it the SDK writes its journal, tells the hub, and
 /// settles the message, in this order.
+///
+/// **Recalls.** The sender can take a document back: by a packet of its own (type 1, *thu hồi*), by status 13, or by an
+/// update that removes a recipient. The SDK withdraws what it has not handed over by itself. When the adapter has the
+/// document already, the order comes as any document or status does, and its field `withdraws` names the deliveries
+/// it takes back. The law gives the recipient of a recall no right to refuse (QĐ 28/2018 art. 8(2), 9(2); NĐ 30/2020
+/// art. 18(4)b): it must destroy the document and its metadata in its system, keep the recall itself, and report
+/// that it did, with status 15. Status 16 (with a reason) exists for what cannot be done, and is an exception
+/// that the sender sees. So bring an order before a clerk's eyes, or carry it out, and send 15 or 16.
 #[async_trait]
 pub trait Adapter: Send + Sync {
     /// A document for agencies this system serves. Store it durably, or decline it.
@@ -24,6 +33,19 @@ pub trait Adapter: Send + Sync {
     /// # Errors
     /// [`Trouble`]: it is tried again later.
     async fn store(&self, document: &IncomingDocument) -> Result<Stored, Trouble>;
+
+    /// A document is taken back that [`Adapter::store`] was called for and did not say `Ok`: an attempt failed, or the
+    /// process died in it. Remove what the attempts left behind, so that nobody sees it, and say
+    /// [`Withdrawal::Removed`]: the sender will be told that nobody ever saw it. Whoever cannot be sure says
+    /// [`Withdrawal::TooLate`], as this does when it is not implemented: then the document is stored after all, and
+    /// the order follows it.
+    ///
+    /// # Errors
+    /// [`Trouble`]: it is asked again later.
+    async fn withdraw(&self, delivery: DeliveryUid) -> Result<Withdrawal, Trouble> {
+        let _ = delivery;
+        Ok(Withdrawal::TooLate)
+    }
 
     /// A status about a document one of the agencies sent (or 13, about one it received).
     ///
@@ -59,6 +81,15 @@ pub enum Stored {
     /// This system cannot take it, and never will: the sender is told, with the reason. Final; not the
     /// clerk's status 02, which is a business decision and a status of its own.
     Declined(Reason),
+}
+
+/// What [`Adapter::withdraw`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Withdrawal {
+    /// Nothing of the document is left, and nobody has seen it.
+    Removed,
+    /// It is stored, or somebody may have seen it.
+    TooLate,
 }
 
 impl Stored {

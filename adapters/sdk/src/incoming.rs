@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use truc_model::wire::{AttachmentWords, Notice, Outgoing, Receipt, RefusalAnswer, header};
+use truc_model::wire::{AttachmentWords, Notice, Outgoing, Receipt, RefusalAnswer, Taken, header};
 use truc_model::{DeliveryUid, DocumentUid, MessageId, Sha256, SignatureVerdict, StatusCode, Urgency};
 use truc_transport::{Message, Properties};
 use uuid::Uuid;
@@ -35,6 +35,13 @@ pub struct IncomingDocument {
     /// What the signatures inside attached PDFs look like, as the hub found: an indicator that decides nothing.
     /// `None` when there is no PDF, nobody looked, or it cannot be read.
     pub attachments: Option<AttachmentWords>,
+    /// On a recall, or an update that removes recipients: the deliveries it takes back that the adapter has, or may
+    /// have. Those it was never given are withdrawn already and not named.
+    pub withdraws: Vec<DeliveryUid>,
+    /// For which of their agencies alone, by code; empty: for all.
+    pub withdraws_for: Vec<String>,
+    /// The hub's ids of the documents that this one replaces.
+    pub replaces: Vec<DocumentUid>,
     /// When it came out of the inbox, by this machine's clock.
     pub received_at: Timestamp,
     /// The packet, as its sender made it.
@@ -58,6 +65,10 @@ pub struct IncomingStatus {
     pub attempt: u32,
     /// Digest of [`Self::bytes`]; checked.
     pub sha256: Sha256,
+    /// On a take-back (13): as [`IncomingDocument::withdraws`].
+    pub withdraws: Vec<DeliveryUid>,
+    /// As [`IncomingDocument::withdraws_for`].
+    pub withdraws_for: Vec<String>,
     /// When it came out of the inbox, by this machine's clock.
     pub received_at: Timestamp,
     /// The status packet, as its sender made it.
@@ -172,10 +183,21 @@ pub fn derived_id(parts: &[&[u8]]) -> Uuid {
 /// One message of the inbox.
 #[derive(Debug, Clone)]
 pub(crate) enum Incoming {
-    Document(IncomingDocument),
+    Document(Box<IncomingDocument>),
     Status(IncomingStatus),
     Answer(Answer),
     Notice(IncomingNotice),
+}
+
+/// The part of a message that takes deliveries back.
+#[derive(Debug)]
+pub(crate) struct Order<'a> {
+    /// What it takes back.
+    pub(crate) deliveries: &'a mut Vec<DeliveryUid>,
+    /// For whom alone; empty: for all.
+    pub(crate) codes: &'a [String],
+    /// Whom the order is for.
+    pub(crate) to: &'a mut Vec<String>,
 }
 
 /// Why a message is not handed to the adapter.
@@ -230,11 +252,10 @@ impl Incoming {
             )
         })?;
         let from = properties.text(header::FROM).unwrap_or_default().to_owned();
-        let to = properties
-            .list(header::TO)
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let codes = |name| properties.list(name).into_iter().map(str::to_owned).collect();
+        let to = codes(header::TO);
+        let withdraws = ids(&properties, header::WITHDRAWS);
+        let withdraws_for = codes(header::WITHDRAWS_FOR);
         let attempt = properties
             .number(header::ATTEMPT)
             .and_then(|number| u32::try_from(number).ok())
@@ -251,10 +272,12 @@ impl Incoming {
                     .and_then(|digits| StatusCode::from_digits(digits).ok()),
                 attempt,
                 sha256,
+                withdraws,
+                withdraws_for,
                 received_at: now,
                 bytes,
             }),
-            _ => Self::Document(IncomingDocument {
+            _ => Self::Document(Box::new(IncomingDocument {
                 delivery,
                 document,
                 from,
@@ -271,9 +294,12 @@ impl Incoming {
                 attachments: properties
                     .text(header::ATTACHMENTS)
                     .and_then(|json| serde_json::from_str(json).ok()),
+                withdraws,
+                withdraws_for,
+                replaces: ids(&properties, header::REPLACES),
                 received_at: now,
                 bytes,
-            }),
+            })),
         })
     }
 
@@ -296,6 +322,38 @@ impl Incoming {
         }
     }
 
+    /// What it takes back; `None` of something that never can.
+    pub(crate) fn order(&mut self) -> Option<Order<'_>> {
+        let (deliveries, codes, to) = match self {
+            Self::Document(order) => (&mut order.withdraws, &order.withdraws_for, &mut order.to),
+            Self::Status(order) => (&mut order.withdraws, &order.withdraws_for, &mut order.to),
+            Self::Answer(_) | Self::Notice(_) => return None,
+        };
+        Some(Order {
+            deliveries,
+            codes,
+            to,
+        })
+    }
+
+    /// For whom alone it takes something back; empty: for all.
+    pub(crate) fn withdraws_for(&self) -> &[String] {
+        match self {
+            Self::Document(order) => &order.withdraws_for,
+            Self::Status(order) => &order.withdraws_for,
+            Self::Answer(_) | Self::Notice(_) => &[],
+        }
+    }
+
+    /// The deliveries that it takes back.
+    pub(crate) fn withdraws(&self) -> &[DeliveryUid] {
+        match self {
+            Self::Document(order) => &order.withdraws,
+            Self::Status(order) => &order.withdraws,
+            Self::Answer(_) | Self::Notice(_) => &[],
+        }
+    }
+
     /// The word for logs.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
@@ -315,6 +373,16 @@ fn checked_digest(properties: &Properties, body: &[u8]) -> Result<Sha256, String
         None => Err("the header is missing".to_owned()),
     }
 }
+
+/// A list of ids. What is no id is left out: an order that cannot be read must still reach the adapter as the
+/// document or status that it is.
+fn ids<T: std::str::FromStr>(properties: &Properties, name: &str) -> Vec<T> {
+    let list = properties.list(name).into_iter().take(IDS_MAX);
+    list.filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Most ids read from one header.
+pub(crate) const IDS_MAX: usize = Taken::MAX_DELIVERIES;
 
 fn id_header<T: std::str::FromStr>(properties: &Properties, name: &str) -> Result<T, Misread> {
     properties
@@ -390,6 +458,26 @@ mod tests {
                 other => panic!("{other:?}"),
             }
         }
+    }
+
+    #[test]
+    fn an_order_names_what_it_takes_back() {
+        let mut order = message("status", b"packet");
+        order.properties = order
+            .properties
+            .with(header::WITHDRAWS, vec![DELIVERY.to_owned(), "no id".to_owned()])
+            .with(header::WITHDRAWS_FOR, vec!["H60.3".to_owned()]);
+        let found = read(order.clone()).unwrap();
+        assert_eq!(
+            (found.withdraws().len(), found.withdraws_for()),
+            (1, ["H60.3".to_owned()].as_slice())
+        );
+        for (sent, taken) in [(IDS_MAX, IDS_MAX), (IDS_MAX + 1, IDS_MAX)] {
+            let ids = vec![DELIVERY.to_owned(); sent];
+            order.properties = order.properties.with(header::WITHDRAWS, ids);
+            assert_eq!(read(order.clone()).unwrap().withdraws().len(), taken);
+        }
+        assert!(read(message("document", b"")).unwrap().withdraws().is_empty());
     }
 
     #[test]

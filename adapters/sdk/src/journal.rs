@@ -1,14 +1,16 @@
 //! The journal: which messages of the inbox this adapter has dealt with, so that the same one coming
-//! again is recognised (promise 3: effectively once).
+//! again is recognised (promise 3: effectively once), and which documents it must not hand over any more.
 //!
-//! An append-only text file, one line each, flushed once per batch:
-//! `<check> done <id>` or `<check> declined <id> <JSON of code and reason>`, where `check` is the beginning
-//! of the SHA-256 of the rest of the line. A torn last line (power lost while writing) is cut off; a line
-//! damaged in the middle is skipped and counted. The number of lines is bounded: past
+//! An append-only text file, one line each: `<check> <word> <id> [JSON]`, where `check` is the beginning of the
+//! SHA-256 of the rest of the line, and the words are those of [`Entry`]. A torn last line (power lost while
+//! writing) is cut off; a line damaged in the middle is skipped and counted. The number of ids is bounded: past
 //! [`Journal::MAX_ENTRIES`] the oldest are forgotten, in a new file that takes the old one's place by rename.
 //!
 //! What it leaves out: what was stored. Between the adapter's own store and the line here a crash leads to
 //! a second call with the same id, which is why storing must be idempotent by id.
+//!
+//! Why a document is noted *before* it is handed over, with a flush of its own: without that nobody could say after a
+//! crash that the adapter has never seen it, and an order that takes it back could only be answered by a guess.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::{File, OpenOptions};
@@ -21,13 +23,27 @@ use uuid::Uuid;
 
 use crate::durable;
 
-/// How the adapter dealt with a message.
+/// One line: how a message was dealt with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// It has stored it, or taken note of it.
+    /// The adapter is about to be given it, for the first time: from now on it may have it.
+    Begun,
+    /// The adapter has stored it, or taken note of it. The end.
     Done,
-    /// It declined it, and will say the same again.
+    /// The adapter declined it, and will say the same again. The end.
     Declined(Box<Reason>),
+    /// An order took it back before it was handed over: it never is. The end.
+    Withdrawn,
+    /// The same for some of its agencies, by code: the rest still get it.
+    WithdrawnFor(Vec<String>),
+}
+
+impl Entry {
+    /// Whether nothing else comes after it.
+    #[must_use]
+    pub const fn is_end(&self) -> bool {
+        matches!(self, Self::Done | Self::Declined(_) | Self::Withdrawn)
+    }
 }
 
 /// Why a delivery was declined, for the sender to read.
@@ -60,7 +76,10 @@ pub struct Journal {
     /// having written it. Then the next append writes the whole journal anew.
     doubtful: bool,
     max_entries: usize,
-    known: HashMap<Uuid, Entry>,
+    /// The latest of [`Entry`], without [`Entry::WithdrawnFor`]; `None`: only that one.
+    known: HashMap<Uuid, Option<Entry>>,
+    /// For whom alone messages are withdrawn. Few.
+    partly: HashMap<Uuid, Vec<String>>,
     order: VecDeque<Uuid>,
     damage: Damage,
 }
@@ -116,6 +135,7 @@ impl Journal {
             doubtful: false,
             max_entries: max_entries.max(2),
             known: HashMap::new(),
+            partly: HashMap::new(),
             order: VecDeque::new(),
             damage: Damage::default(),
         };
@@ -133,10 +153,26 @@ impl Journal {
         self.damage
     }
 
-    /// How a message was dealt with, if it was.
+    /// How a message ended, if it did.
     #[must_use]
     pub fn get(&self, id: Uuid) -> Option<&Entry> {
-        self.known.get(&id)
+        self.latest(id).filter(|entry| entry.is_end())
+    }
+
+    /// Whether the adapter was about to be given it and the outcome is not known.
+    #[must_use]
+    pub fn is_begun(&self, id: Uuid) -> bool {
+        self.latest(id) == Some(&Entry::Begun)
+    }
+
+    /// The agencies' codes for which alone it is withdrawn.
+    #[must_use]
+    pub fn withdrawn_for(&self, id: Uuid) -> &[String] {
+        self.partly.get(&id).map_or(&[], Vec::as_slice)
+    }
+
+    fn latest(&self, id: Uuid) -> Option<&Entry> {
+        self.known.get(&id)?.as_ref()
     }
 
     /// How many messages it knows.
@@ -152,7 +188,8 @@ impl Journal {
     }
 
     /// Adds a batch with one write and one flush. When this returns `Ok` the batch is on disk; on an
-    /// error nothing of it counts, and the same batch can be tried again. Ids it knows already are left alone.
+    /// error nothing of it counts, and the same batch can be tried again. What is known already, or comes after an
+    /// end, is left alone; without anything new nothing is written.
     ///
     /// # Errors
     /// [`JournalError`], e.g. when the disk is full.
@@ -160,7 +197,9 @@ impl Journal {
         let mut lines = String::new();
         let mut fresh = Vec::with_capacity(batch.len());
         for (id, entry) in batch {
-            if !self.known.contains_key(id) && !fresh.iter().any(|(earlier, _)| earlier == id) {
+            let repeats =
+                |(earlier, before): &(Uuid, Entry)| earlier == id && (before.is_end() || before == entry);
+            if self.is_news(*id, entry) && !fresh.iter().any(repeats) {
                 lines.push_str(&line(*id, entry));
                 fresh.push((*id, entry.clone()));
             }
@@ -191,13 +230,46 @@ impl Journal {
         Ok(())
     }
 
+    /// As after a flush that failed.
+    #[cfg(test)]
+    pub(crate) const fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
     fn is_full(&self) -> bool {
         self.order.len() > self.max_entries
     }
 
+    fn is_news(&self, id: Uuid, entry: &Entry) -> bool {
+        let latest = self.latest(id);
+        if latest.is_some_and(Entry::is_end) {
+            return false;
+        }
+        match entry {
+            Entry::WithdrawnFor(codes) => {
+                let before = self.withdrawn_for(id);
+                codes.iter().any(|code| !before.contains(code))
+            }
+            _ => latest != Some(entry),
+        }
+    }
+
     fn remember(&mut self, id: Uuid, entry: Entry) {
-        if self.known.insert(id, entry).is_none() {
+        if !self.known.contains_key(&id) {
             self.order.push_back(id);
+        }
+        let latest = self.known.entry(id).or_default();
+        match entry {
+            Entry::WithdrawnFor(codes) => {
+                let all = self.partly.entry(id).or_default();
+                for code in codes {
+                    if !all.contains(&code) {
+                        all.push(code);
+                    }
+                }
+            }
+            _ if latest.as_ref().is_some_and(Entry::is_end) => {}
+            entry => *latest = Some(entry),
         }
     }
 
@@ -229,12 +301,16 @@ impl Journal {
             for _ in keep..self.order.len() {
                 if let Some(oldest) = self.order.pop_front() {
                     self.known.remove(&oldest);
+                    self.partly.remove(&oldest);
                 }
             }
         }
         let mut text = Self::HEADER.to_owned();
         for id in &self.order {
-            if let Some(entry) = self.known.get(id) {
+            if let Some(codes) = self.partly.get(id) {
+                text.push_str(&line(*id, &Entry::WithdrawnFor(codes.clone())));
+            }
+            if let Some(entry) = self.latest(*id) {
                 text.push_str(&line(*id, entry));
             }
         }
@@ -263,7 +339,10 @@ fn check(rest: &str) -> String {
 
 fn line(id: Uuid, entry: &Entry) -> String {
     let rest = match entry {
+        Entry::Begun => format!("begun {id}"),
         Entry::Done => format!("done {id}"),
+        Entry::Withdrawn => format!("withdrawn {id}"),
+        Entry::WithdrawnFor(codes) => format!("withdrawn-for {id} {}", serde_json::json!(codes)),
         Entry::Declined(reason) => format!(
             "declined {id} {}",
             serde_json::json!({ "code": reason.code, "reason": reason.reason })
@@ -281,7 +360,10 @@ fn read_line(text: &str) -> Option<(Uuid, Entry)> {
     let word = words.next()?;
     let id = Uuid::try_parse(words.next()?).ok()?;
     match (word, words.next()) {
+        ("begun", None) => Some((id, Entry::Begun)),
         ("done", None) => Some((id, Entry::Done)),
+        ("withdrawn", None) => Some((id, Entry::Withdrawn)),
+        ("withdrawn-for", Some(json)) => Some((id, Entry::WithdrawnFor(serde_json::from_str(json).ok()?))),
         ("declined", Some(json)) => Some((id, Entry::Declined(Box::new(serde_json::from_str(json).ok()?)))),
         _ => None,
     }
@@ -327,6 +409,74 @@ mod tests {
         assert_eq!(journal.get(id(3)), Some(&declined));
         assert_eq!(journal.get(id(9)), None);
         assert_eq!(journal.damage(), Damage::default());
+    }
+
+    #[test]
+    fn a_message_goes_from_begun_to_one_end() {
+        let (_directory, path) = place();
+        let codes = |list: &[&str]| Entry::WithdrawnFor(list.iter().map(|code| (*code).to_owned()).collect());
+        let mut journal = Journal::open(&path, 10).unwrap();
+        journal
+            .append(&[
+                (id(1), Entry::Begun),
+                (id(2), Entry::Begun),
+                (id(3), codes(&["a"])),
+            ])
+            .unwrap();
+        assert_eq!((journal.get(id(1)), journal.is_begun(id(1))), (None, true));
+        assert_eq!((journal.get(id(3)), journal.is_begun(id(3))), (None, false));
+        journal
+            .append(&[
+                (id(1), Entry::Done),
+                (id(3), codes(&["b", "a"])),
+                (id(3), Entry::Begun),
+            ])
+            .unwrap();
+        journal
+            .append(&[
+                (id(3), Entry::Done),
+                (id(4), Entry::Withdrawn),
+                (id(4), Entry::Begun),
+            ])
+            .unwrap();
+        let size = fs::metadata(&path).unwrap().len();
+        // An end stays, and what is known is not written again.
+        journal
+            .append(&[
+                (id(1), Entry::Withdrawn),
+                (id(1), Entry::Begun),
+                (id(3), codes(&["c"])),
+                (id(4), Entry::Done),
+                (id(2), Entry::Begun),
+            ])
+            .unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().len(), size);
+        for _ in 0..2 {
+            assert_eq!(journal.get(id(1)), Some(&Entry::Done));
+            assert!(journal.is_begun(id(2)));
+            assert_eq!(journal.get(id(3)), Some(&Entry::Done));
+            assert_eq!(journal.withdrawn_for(id(3)), ["a", "b"]);
+            assert_eq!(journal.get(id(4)), Some(&Entry::Withdrawn));
+            assert_eq!((journal.len(), journal.damage()), (4, Damage::default()));
+            drop(journal);
+            journal = Journal::open(&path, 10).unwrap();
+        }
+        // And so it stands after a rewrite.
+        journal.append(&done(10..20)).unwrap();
+        assert_eq!(
+            (journal.len(), journal.get(id(4))),
+            (8, None),
+            "the oldest are forgotten"
+        );
+        journal
+            .append(&[(id(30), codes(&["x"])), (id(30), Entry::Begun)])
+            .unwrap();
+        journal.rewrite().unwrap();
+        let journal = Journal::open(&path, 10).unwrap();
+        assert_eq!(
+            (journal.is_begun(id(30)), journal.withdrawn_for(id(30))),
+            (true, ["x".to_owned()].as_slice())
+        );
     }
 
     #[test]

@@ -22,13 +22,15 @@ mod config;
 pub mod durable;
 mod incoming;
 pub mod journal;
+mod orders;
 mod report;
 mod run;
 mod submit;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod words;
 
-pub use adapter::{Adapter, Stored, Trouble};
+pub use adapter::{Adapter, Stored, Trouble, Withdrawal};
 pub use backoff::Backoff;
 pub use client::{Client, ConnectError};
 pub use config::{Config, SealPem};

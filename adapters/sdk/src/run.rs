@@ -1,12 +1,14 @@
 //! Reading the inbox. For every batch, in this order and no other:
 //!
-//! 1. look-up in the journal: known messages skip to step 4;
-//! 2. the adapter stores (several at once);
-//! 3. the journal notes it, one flush for the batch;
-//! 4. the hub is told `taken`, and the broker confirms that it has the word;
-//! 5. the messages are settled.
+//! 1. look-up in the journal: known messages skip to step 5;
+//! 2. orders that take documents back are obeyed, and the journal notes what is withdrawn and what is about to be
+//!    handed over, one flush for the batch ([`crate::orders`]);
+//! 3. the adapter stores (several at once), orders last;
+//! 4. the journal notes it, one flush for the batch;
+//! 5. the hub is told `taken`, and the broker confirms that it has the word;
+//! 6. the messages are settled.
 //!
-//! Killed after any step, the broker hands the message out again and the journal (or, before step 3, the
+//! Killed after any step, the broker hands the message out again and the journal (or, before step 4, the
 //! adapter's own idempotence) recognises it. A message that cannot be stored now is held, unsettled, and
 //! tried again after a pause; held messages count against the prefetch, so nothing here grows.
 
@@ -14,13 +16,12 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use truc_model::wire::{Declined, Intake, JSON, SUBMIT_EXCHANGE, Taken, inbox};
+use truc_model::wire::{Intake, JSON, SUBMIT_EXCHANGE, Taken, inbox};
 use truc_model::{DeliveryUid, crash};
 use truc_transport::{BrokerError, Consumer, Delivery, OutMessage, Properties, Settlement};
 use uuid::Uuid;
@@ -28,7 +29,9 @@ use uuid::Uuid;
 use crate::adapter::{Adapter, Stored, Trouble};
 use crate::client::{Client, Inner};
 use crate::incoming::{Incoming, Misread};
-use crate::journal::{Entry, JournalError, Reason};
+use crate::journal::{Entry, Journal, JournalError, Reason};
+use crate::orders::Prepared;
+use crate::words::{Word, messages};
 
 /// Why [`Client::run`] ended without being asked to.
 #[derive(Debug, thiserror::Error)]
@@ -96,26 +99,28 @@ impl Drop for Running<'_> {
     }
 }
 
-struct Reader<'a> {
-    inner: &'a Arc<Inner>,
-    adapter: &'a dyn Adapter,
+pub(crate) struct Reader<'a> {
+    pub(crate) inner: &'a Arc<Inner>,
+    pub(crate) adapter: &'a dyn Adapter,
     stopped: watch::Receiver<bool>,
     /// Messages to be tried again; at most the prefetch, as they are unsettled.
-    held: Vec<Work>,
+    pub(crate) held: Vec<Work>,
 }
 
 /// One message in hand.
-struct Work {
-    id: Uuid,
-    item: Incoming,
+pub(crate) struct Work {
+    pub(crate) id: Uuid,
+    pub(crate) item: Incoming,
+    /// All deliveries that it takes back, also those that were withdrawn since.
+    pub(crate) withdraws: Vec<DeliveryUid>,
     /// More than one when the same message came again while it was in hand: all are settled together.
     settlements: Vec<Settlement>,
-    failures: u32,
+    pub(crate) failures: u32,
     due: Instant,
 }
 
 /// What a message came to.
-enum Verdict {
+pub(crate) enum Verdict {
     /// Journal it, say `taken` where that is due, settle it.
     Decided(Entry),
     /// Nobody can deal with it: to the dead letters.
@@ -201,8 +206,8 @@ impl Reader<'_> {
             }
             Err(Misread::Damaged(delivery, reason)) => {
                 tracing::error!(%delivery, code = reason.code, "a delivery is not what the hub sent; declined");
-                let word = vec![(delivery, Entry::Declined(Box::new(reason)))];
-                if self.say_taken(&word).await {
+                let word = vec![(delivery, Word::Declined(reason))];
+                if self.say_taken(word).await {
                     settle(vec![settlement], false).await;
                 }
                 return;
@@ -217,6 +222,7 @@ impl Reader<'_> {
             Some(work) => work.settlements.push(settlement),
             None => batch.push(Work {
                 id,
+                withdraws: item.withdraws().to_vec(),
                 item,
                 settlements: vec![settlement],
                 failures: 0,
@@ -240,10 +246,29 @@ impl Reader<'_> {
 
     async fn process(&mut self, batch: Vec<Work>) {
         let (mut decided, fresh) = self.look_up(batch);
+        let Some(prepared) = self.prepare(fresh).await else {
+            self.finish(decided, &[]).await;
+            return;
+        };
+        let Prepared {
+            plain,
+            orders,
+            obeyed,
+            withdrawn,
+        } = prepared;
+        decided.extend(obeyed);
+        self.hand_over(plain, &mut decided).await;
+        // After the documents that they speak of, and behind those that have to wait.
+        let orders = self.behind_held(orders);
+        self.hand_over(orders, &mut decided).await;
+        self.finish(decided, &withdrawn).await;
+    }
 
+    /// Calls the adapter for each message.
+    async fn hand_over(&mut self, works: Vec<Work>, decided: &mut Vec<(Work, Entry)>) {
         let inner = self.inner;
         let adapter = self.adapter;
-        let mut waiting = fresh.into_iter();
+        let mut waiting = works.into_iter();
         let mut calls: FuturesUnordered<_> = waiting
             .by_ref()
             .take(CALLS_MAX)
@@ -267,11 +292,10 @@ impl Reader<'_> {
                 }
                 Err(trouble) => {
                     work.failures += 1;
-                    let pause = inner.config.backoff.pause(work.failures, &*inner.random);
                     match give_up(&work, &trouble, inner.config.max_attempts) {
                         Some(Verdict::Decided(entry)) => decided.push((work, entry)),
                         Some(Verdict::Dead) => dead.push(work),
-                        None => self.hold(work, pause),
+                        None => self.hold(work),
                     }
                 }
             }
@@ -281,7 +305,6 @@ impl Reader<'_> {
         for work in dead {
             settle(work.settlements, true).await;
         }
-        self.finish(decided).await;
     }
 
     /// Parts what the journal knows from what is new.
@@ -302,26 +325,20 @@ impl Reader<'_> {
         (known, fresh)
     }
 
-    /// Steps 3 to 5.
-    async fn finish(&mut self, decided: Vec<(Work, Entry)>) {
-        if decided.is_empty() {
+    /// Steps 4 to 6. `withdrawn`: deliveries that orders of this batch took back, in hand or not.
+    async fn finish(&mut self, decided: Vec<(Work, Entry)>, withdrawn: &[DeliveryUid]) {
+        if decided.is_empty() && withdrawn.is_empty() {
             return;
         }
         let entries: Vec<(Uuid, Entry)> = decided
             .iter()
             .map(|(work, entry)| (work.id, entry.clone()))
             .collect();
-        if let Err(error) = append(Arc::clone(self.inner), entries).await {
+        if !self.note(entries).await {
             // The adapter is asked again, and recognises what it stored.
-            tracing::error!(error = %error, "the journal cannot be written; the messages are held");
             for (mut work, _) in decided {
                 work.failures += 1;
-                let pause = self
-                    .inner
-                    .config
-                    .backoff
-                    .pause(work.failures, &*self.inner.random);
-                self.hold(work, pause);
+                self.hold(work);
             }
             return;
         }
@@ -333,17 +350,15 @@ impl Reader<'_> {
             self.adapter.recorded(work.id).await;
         }
 
-        let words: Vec<(DeliveryUid, Entry)> = decided
-            .iter()
-            .filter_map(|(work, entry)| Some((work.item.delivery()?, entry.clone())))
-            .collect();
+        let words = words(&self.inner.journal(), &decided, withdrawn);
         if !words.is_empty() {
-            if !self.say_taken(&words).await {
+            let said = words.len();
+            if !self.say_taken(words).await {
                 // Stopped before the hub could be told: unsettled, so the messages come again and are known.
                 return;
             }
-            // Once for each delivery of the batch, as all steps are counted by message.
-            words.iter().for_each(|_| crash::reach("adapter-taken"));
+            // Once for each word of the batch, as all steps are counted by message.
+            (0..said).for_each(|_| crash::reach("adapter-taken"));
         }
         for (work, _) in decided {
             settle(work.settlements, false).await;
@@ -351,10 +366,21 @@ impl Reader<'_> {
         }
     }
 
+    /// Writes to the journal, with one flush; `false` when it cannot be written now.
+    pub(crate) async fn note(&self, entries: Vec<(Uuid, Entry)>) -> bool {
+        match append(Arc::clone(self.inner), entries).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(error = %error, "the journal cannot be written; the messages are held");
+                false
+            }
+        }
+    }
+
     /// Tells the hub, until the broker confirms; `false` when stopped before.
-    async fn say_taken(&mut self, words: &[(DeliveryUid, Entry)]) -> bool {
-        for chunk in words.chunks(Taken::MAX_DELIVERIES) {
-            let Ok(body) = serde_json::to_vec(&taken(chunk)) else {
+    async fn say_taken(&mut self, words: Vec<(DeliveryUid, Word)>) -> bool {
+        for message in messages(words) {
+            let Ok(body) = serde_json::to_vec(&message) else {
                 // Ids and strings always have a JSON form.
                 return false;
             };
@@ -380,7 +406,10 @@ impl Reader<'_> {
         true
     }
 
-    fn hold(&mut self, mut work: Work, pause: Duration) {
+    /// Keeps a message, unsettled, to be tried again after a pause that grows with its failures.
+    pub(crate) fn hold(&mut self, mut work: Work) {
+        let failures = work.failures.max(1);
+        let pause = self.inner.config.backoff.pause(failures, &*self.inner.random);
         work.due = Instant::now() + pause;
         self.held.push(work);
     }
@@ -438,7 +467,7 @@ async fn call(adapter: &dyn Adapter, work: Work) -> (Work, Result<Stored, Troubl
 }
 
 /// Whether a message that failed is given up now.
-fn give_up(work: &Work, trouble: &Trouble, max_attempts: u32) -> Option<Verdict> {
+pub(crate) fn give_up(work: &Work, trouble: &Trouble, max_attempts: u32) -> Option<Verdict> {
     let (id, kind, failures) = (work.id, work.item.kind(), work.failures);
     let error = truc_transport::Cause::of(trouble);
     match trouble {
@@ -459,19 +488,39 @@ fn give_up(work: &Work, trouble: &Trouble, max_attempts: u32) -> Option<Verdict>
     }
 }
 
-fn taken(words: &[(DeliveryUid, Entry)]) -> Taken {
-    let mut message = Taken::default();
-    for (delivery, entry) in words {
+/// What the hub is to be told of a batch that the journal knows.
+fn words(
+    journal: &Journal,
+    decided: &[(Work, Entry)],
+    withdrawn: &[DeliveryUid],
+) -> Vec<(DeliveryUid, Word)> {
+    let mut words = Vec::new();
+    let mut back: Vec<DeliveryUid> = Vec::new();
+    for (work, entry) in decided {
+        let Some(delivery) = work.item.delivery() else {
+            continue;
+        };
         match entry {
-            Entry::Done => message.taken.push(*delivery),
-            Entry::Declined(reason) => message.refused.push(Declined {
-                delivery: *delivery,
-                code: reason.code.clone(),
-                reason: reason.reason.clone(),
-            }),
+            Entry::Done => words.push((delivery, Word::Taken)),
+            Entry::Declined(reason) => words.push((delivery, Word::Declined((**reason).clone()))),
+            Entry::Begun | Entry::Withdrawn | Entry::WithdrawnFor(_) => {}
+        }
+        back.push(delivery);
+        // Also of an order that came again: the word may have been lost.
+        back.extend(&work.withdraws);
+    }
+    back.extend(withdrawn);
+    back.sort_unstable();
+    back.dedup();
+    for delivery in back {
+        let codes = journal.withdrawn_for(delivery.uuid());
+        if journal.get(delivery.uuid()) == Some(&Entry::Withdrawn) {
+            words.push((delivery, Word::Withdrawn(Vec::new())));
+        } else if !codes.is_empty() {
+            words.push((delivery, Word::Withdrawn(codes.to_vec())));
         }
     }
-    message
+    words
 }
 
 /// The wire has limits for both texts; an adapter's author need not know them.

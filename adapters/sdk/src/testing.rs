@@ -26,7 +26,9 @@ use truc_model::{
     DeliveryUid, DocumentKind, DocumentUid, MessageId, Party, Place, Random, Refusal, RefusalCode,
     SeededRandom, Sha256, StatusCode, SystemId, Urgency,
 };
-use truc_transport::{Broker, MemoryBroker, Message, OutMessage, Properties, QueueType, Topology};
+use truc_transport::{
+    Broker, HeaderValue, MemoryBroker, Message, OutMessage, Properties, QueueType, Topology,
+};
 
 /// The hub's side of an in-memory broker. Answers as long as it lives.
 pub struct FakeHub {
@@ -146,6 +148,15 @@ impl FakeHub {
         all.filter(|taken| **taken == delivery).count()
     }
 
+    /// How many times the hub was told that this delivery is withdrawn for the agencies `codes` (none: for all).
+    #[must_use]
+    pub fn times_withdrawn(&self, delivery: DeliveryUid, codes: &[&str]) -> usize {
+        let record = self.record();
+        let all = record.taken.iter().flat_map(|taken| &taken.withdrawn);
+        all.filter(|withdrawn| withdrawn.delivery == delivery && withdrawn.codes == codes)
+            .count()
+    }
+
     /// A fresh delivery id.
     #[must_use]
     pub fn new_delivery(&self) -> DeliveryUid {
@@ -169,6 +180,22 @@ impl FakeHub {
         let mut message = self.delivery(Outgoing::Status, system, delivery, &[], packet);
         message.properties = message.properties.with(header::STATUS, code.digits());
         self.send(message).await;
+    }
+
+    /// Puts an order into a system's inbox, as the hub does: ahead of what it takes back. `order` is a message of
+    /// [`Self::delivery`]; `withdraws` the deliveries, `codes` the agencies for which alone (none: for all).
+    pub async fn order(&self, mut order: OutMessage, withdraws: &[DeliveryUid], codes: &[&str]) {
+        let list = |texts: Vec<String>| HeaderValue::List(texts);
+        order.properties.priority = Some(Topology::MAX_PRIORITY);
+        order.properties = order.properties.with(
+            header::WITHDRAWS,
+            list(withdraws.iter().map(ToString::to_string).collect()),
+        );
+        if !codes.is_empty() {
+            let codes = codes.iter().map(|code| (*code).to_owned()).collect();
+            order.properties = order.properties.with(header::WITHDRAWS_FOR, list(codes));
+        }
+        self.send(order).await;
     }
 
     /// Puts a notice into a system's inbox.

@@ -18,9 +18,17 @@ use uuid::Uuid;
 use super::testing::{FakeHub, Reply};
 use super::*;
 
+mod recall;
+
 /// Stores ids, does what it is told to, and counts every call.
 #[derive(Default)]
 struct Recorder {
+    /// Documents as they were handed over, and orders with what they take back.
+    documents: Mutex<Vec<IncomingDocument>>,
+    statuses: Mutex<Vec<IncomingStatus>>,
+    /// What it says when it is asked to remove what failed attempts left; empty: too late.
+    removals: Mutex<Vec<Result<Withdrawal, Trouble>>>,
+    asked: Mutex<Vec<Uuid>>,
     calls: Mutex<HashMap<Uuid, usize>>,
     stored: Mutex<Vec<Uuid>>,
     answers: Mutex<Vec<Answer>>,
@@ -80,11 +88,25 @@ impl Recorder {
 #[async_trait]
 impl Adapter for Recorder {
     async fn store(&self, document: &IncomingDocument) -> Result<Stored, Trouble> {
-        self.handle(document.delivery.uuid()).await
+        let stored = self.handle(document.delivery.uuid()).await?;
+        self.documents.lock().unwrap().push(document.clone());
+        Ok(stored)
     }
 
     async fn status(&self, status: &IncomingStatus) -> Result<Stored, Trouble> {
-        self.handle(status.delivery.uuid()).await
+        let stored = self.handle(status.delivery.uuid()).await?;
+        self.statuses.lock().unwrap().push(status.clone());
+        Ok(stored)
+    }
+
+    async fn withdraw(&self, delivery: truc_model::DeliveryUid) -> Result<Withdrawal, Trouble> {
+        self.asked.lock().unwrap().push(delivery.uuid());
+        let mut removals = self.removals.lock().unwrap();
+        if removals.is_empty() {
+            Ok(Withdrawal::TooLate)
+        } else {
+            removals.remove(0)
+        }
     }
 
     async fn answered(&self, answer: &Answer) -> Result<(), Trouble> {
