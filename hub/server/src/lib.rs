@@ -9,6 +9,7 @@ pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod deadlines;
 pub mod flow;
 pub mod inspect;
 pub mod queues;

@@ -27,7 +27,8 @@ pub(super) fn check(context: &Context, options: &Options) -> Result<Answer, Trou
     let file = context.global.config.as_deref();
     match config::load(file) {
         Ok(loaded) => {
-            let missing = missing_files(&loaded.config);
+            let mut missing = missing_files(&loaded.config);
+            missing.extend(deadlines(&loaded.config));
             if !missing.is_empty() && !options.print {
                 return wrong(file, &missing);
             }
@@ -93,6 +94,13 @@ fn missing_files(config: &Config) -> Vec<(String, String)> {
             ))
         })
         .collect()
+}
+
+/// The calendar and the limits, read as the hub reads them.
+fn deadlines(config: &Config) -> Option<(String, String)> {
+    let error = crate::deadlines::load(&config.limits).err()?;
+    let key = error.key(&config.limits).to_owned();
+    Some((key, crate::telemetry::chain(&error)))
 }
 
 fn problems(error: &ConfigError) -> Vec<(String, String)> {

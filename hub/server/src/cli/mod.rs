@@ -6,6 +6,7 @@
 
 mod answer;
 mod authority;
+mod calendar;
 mod check_config;
 mod directory;
 mod doctor;
@@ -117,6 +118,12 @@ pub enum Command {
         after_help = "Examples:\n  truc ledger balance\n  truc ledger verify --bodies"
     )]
     Ledger(ledger::Command),
+    /// The working calendar that time limits are reckoned on (lịch làm việc)
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  truc calendar check\n  truc calendar show 2026\n  truc calendar extend 2028"
+    )]
+    Calendar(calendar::Command),
     /// A certificate authority for tests and demonstrations; never for production
     #[command(
         subcommand,
@@ -216,6 +223,7 @@ pub(crate) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Document(command) => document::answer(context, command).await,
         Command::Envelope(command) => envelope::answer(context, command),
         Command::Ledger(command) => ledger::answer(context, command).await,
+        Command::Calendar(command) => calendar::answer(context, command),
         Command::Authority(command) => authority::answer(context, command),
     }
 }

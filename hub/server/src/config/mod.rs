@@ -37,6 +37,10 @@ pub struct Config {
     pub secrecy: Secrecy,
     /// Log lines.
     pub log: Log,
+    /// Time limits.
+    pub limits: Limits,
+    /// Alerts.
+    pub alert: Alert,
 }
 
 /// This hub.
@@ -227,6 +231,18 @@ pub struct Secrecy {
 
 /// Log lines.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Time limits.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// The working calendar; empty is the one the program comes with.
+    pub calendar: PathBuf,
+    /// The limits; empty are those the program comes with.
+    pub file: PathBuf,
+    /// How often is looked for limits that ran out.
+    pub look_s: u64,
+}
+
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// Their form.

@@ -108,6 +108,8 @@ fn make_absolute(config: &mut Config, folder: &Path) {
     };
     absolute(&mut config.broker.password_file);
     absolute(&mut config.ledger.path);
+    absolute(&mut config.limits.calendar);
+    absolute(&mut config.limits.file);
     config.seal.anchors.iter_mut().for_each(absolute);
     config.seal.crls.iter_mut().for_each(absolute);
 }
@@ -227,6 +229,11 @@ fn check(config: &Config) -> Vec<Problem> {
         "is at least 1 and at most retry_max_ms",
     );
     ask(
+    ask(
+        (1..=3600).contains(&config.limits.look_s),
+        "limits.look_s",
+        "is from 1 to 3600",
+    );
         config
             .secrecy
             .markings
@@ -306,6 +313,8 @@ mod tests {
             ("[secrecy]\nmarkings = [\" \"]", "secrecy.markings"),
             ("[inspect]\npdf_workers = 65", "inspect.pdf_workers"),
             ("[inspect]\npdf_time_ms = 0", "inspect.pdf_time_ms"),
+            ("[limits]\nlook_s = 0", "limits.look_s"),
+            ("[limits]\nlook_s = 3601", "limits.look_s"),
             ("[inspect]\npdf_wait_ms = 60001", "inspect.pdf_wait_ms"),
             ("[inspect]\npdf_wait_ms = 0", "inspect.pdf_wait_ms"),
             ("[inspect]\npdf_max_bytes = 134217729", "inspect.pdf_max_bytes"),
