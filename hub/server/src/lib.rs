@@ -4,12 +4,13 @@
 //! Read `flow/` in the order documents travel. `app` puts the parts together; `cli` is the program
 //! `truc`; `demo` shows the whole on one machine; `authority` makes certificates for demo and tests.
 
+pub mod alert;
 pub mod app;
 pub mod authority;
 pub mod cli;
 pub mod config;
-pub mod demo;
 pub mod deadlines;
+pub mod demo;
 pub mod flow;
 pub mod inspect;
 pub mod queues;

@@ -1,6 +1,7 @@
 //! The configuration: `config/truc.toml` is the default and the reference, compiled in; a file of one's
 //! own is laid over it. Every key is a field here, and a test keeps both in step.
 
+pub mod alert;
 mod read;
 
 use std::path::PathBuf;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use truc_model::AgencyCode;
 
-pub use read::{ConfigError, Loaded, lay_over, load};
+pub use alert::Alert;
+pub use read::{ConfigError, Loaded, Problem, lay_over, load};
 
 /// The default file.
 pub const DEFAULT: &str = include_str!("../../../../config/truc.toml");
@@ -35,12 +37,12 @@ pub struct Config {
     pub directory: Directory,
     /// Markings of state secrecy.
     pub secrecy: Secrecy,
-    /// Log lines.
-    pub log: Log,
     /// Time limits.
     pub limits: Limits,
     /// Alerts.
     pub alert: Alert,
+    /// Log lines.
+    pub log: Log,
 }
 
 /// This hub.
@@ -229,8 +231,6 @@ pub struct Secrecy {
     pub markings: Vec<String>,
 }
 
-/// Log lines.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 /// Time limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -243,6 +243,8 @@ pub struct Limits {
     pub look_s: u64,
 }
 
+/// Log lines.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     /// Their form.

@@ -112,6 +112,7 @@ fn make_absolute(config: &mut Config, folder: &Path) {
     absolute(&mut config.limits.file);
     config.seal.anchors.iter_mut().for_each(absolute);
     config.seal.crls.iter_mut().for_each(absolute);
+    super::alert::make_absolute(&mut config.alert, folder);
 }
 
 fn check(config: &Config) -> Vec<Problem> {
@@ -229,11 +230,11 @@ fn check(config: &Config) -> Vec<Problem> {
         "is at least 1 and at most retry_max_ms",
     );
     ask(
-    ask(
         (1..=3600).contains(&config.limits.look_s),
         "limits.look_s",
         "is from 1 to 3600",
     );
+    ask(
         config
             .secrecy
             .markings
@@ -242,6 +243,7 @@ fn check(config: &Config) -> Vec<Problem> {
         "secrecy.markings",
         "has an empty marking, which would match everything",
     );
+    problems.extend(super::alert::check(&config.alert));
     problems
 }
 
@@ -311,14 +313,16 @@ mod tests {
             ("[hub]\ncode = \"000.00.00.H60\"", "hub.code"),
             ("[intake]\nmax_body_bytes = 134217729", "intake.max_body_bytes"),
             ("[secrecy]\nmarkings = [\" \"]", "secrecy.markings"),
-            ("[inspect]\npdf_workers = 65", "inspect.pdf_workers"),
-            ("[inspect]\npdf_time_ms = 0", "inspect.pdf_time_ms"),
             ("[limits]\nlook_s = 0", "limits.look_s"),
             ("[limits]\nlook_s = 3601", "limits.look_s"),
+            ("[inspect]\npdf_workers = 65", "inspect.pdf_workers"),
+            ("[inspect]\npdf_time_ms = 0", "inspect.pdf_time_ms"),
             ("[inspect]\npdf_wait_ms = 60001", "inspect.pdf_wait_ms"),
             ("[inspect]\npdf_wait_ms = 0", "inspect.pdf_wait_ms"),
             ("[inspect]\npdf_max_bytes = 134217729", "inspect.pdf_max_bytes"),
             ("[inspect]\npdf_memory_mb = 127", "inspect.pdf_memory_mb"),
+            ("[alert]\nquiet_from = \"25:00\"", "quiet_from"),
+            ("[alert]\nattempts_max = 0", "alert.attempts_max"),
             ("x = [", "TOML"),
         ] {
             let message = with(text).unwrap_err().to_string();

@@ -1,0 +1,18 @@
+//! Alerts: what the hub calls people for, and how they are told.
+//!
+//! An alert is a row of the ledger, raised once for a kind and a subject; what must be told of it is put into
+//! messages to channels there, too ([`truc_ledger::alert`]). Here stand who is told what and when ([`route`]),
+//! the words ([`message`]), and the channels themselves ([`webhook`], [`mail`]).
+
+pub mod channel;
+pub mod mail;
+pub mod message;
+pub mod route;
+pub mod webhook;
+
+#[cfg(test)]
+mod test_http;
+#[cfg(test)]
+mod test_smtp;
+#[cfg(test)]
+mod test_tls;
