@@ -38,8 +38,11 @@ const RECIPIENTS: &str = "INSERT INTO recipient (document, position, party, code
      value->>7, value->>8, value->>9 FROM json_each($1)";
 
 const RECIPIENTS_MOVED: &str = "UPDATE recipient SET state = k.value->>2, detail = k.value->>3, \
-     business = k.value->>4, change = k.value->>5 FROM json_each($1) AS k \
+     business = k.value->>4, change = k.value->>5, party = k.value->>6, codes = k.value->>7, system = k.value->>8, \
+     delivery = k.value->>9 FROM json_each($1) AS k \
      WHERE recipient.document = k.value->>0 AND recipient.position = k.value->>1";
+
+const HELD: &str = "UPDATE document SET held = k.value->>1 FROM json_each($1) AS k WHERE uid = k.value->>0";
 
 const SUBMISSIONS: &str = "INSERT INTO submission (system, message_id, kind, sha256, event, accepted_at, document, \
      receipt) SELECT value->>0, value->>1, value->>2, unhex(value->>3), value->>4, value->>5, value->>6, value->>7 \
@@ -62,7 +65,7 @@ const OUTBOX: &str = "INSERT INTO outbox (delivery, system, outgoing, awaits_tak
      value->>15, value->>16, value->>17, value->>18, value->>19, value->>20, value->>21 FROM json_each($1)";
 
 const OUTBOX_MOVED: &str = "UPDATE outbox SET attempts = k.value->>1, place = k.value->>2, moment = k.value->>3, \
-     owner = k.value->>4, confirmed = k.value->>5, alerted = k.value->>6 FROM json_each($1) AS k \
+     owner = k.value->>4, confirmed = k.value->>5, alerted = k.value->>6, to_codes = k.value->>7 FROM json_each($1) AS k \
      WHERE outbox.delivery = k.value->>0";
 
 const OUTBOX_DONE: &str = "DELETE FROM outbox WHERE delivery IN (SELECT value FROM json_each($1))";
@@ -79,6 +82,10 @@ pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -
     rows(db, DOCUMENTS, &changes.documents, document).await?;
     rows(db, RECIPIENTS, &changes.recipients, recipient).await?;
     rows(db, RECIPIENTS_MOVED, &changes.recipients_moved, recipient_moved).await?;
+    rows(db, HELD, &changes.held, |(document, held)| {
+        Ok(json!([document, u8::from(*held)]))
+    })
+    .await?;
     rows(db, SUBMISSIONS, &changes.submissions, submission).await?;
     rows(db, REFUSALS, &changes.refusals, refusal).await?;
     rows(db, STATUSES, &changes.statuses, status).await?;
@@ -191,6 +198,10 @@ fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
         text(&row.state)?,
         row.business.as_str(),
         row.change.as_str(),
+        row.party,
+        text(&row.codes)?,
+        row.system,
+        row.delivery,
     ]))
 }
 
@@ -302,7 +313,8 @@ fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
         moment,
         owner,
         confirmed,
-        alerted
+        alerted,
+        text(&row.to)?,
     ]))
 }
 

@@ -15,6 +15,7 @@ use crate::command::{
 };
 use crate::error::LedgerError;
 use crate::event::{EventKind, EventRow, Head};
+use crate::operator::{OperatorOrder, OperatorOutcome};
 use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 use crate::query::{
     DocumentFilter, DocumentLine, DocumentView, FIND_MAX, InboxCount, PAGE_MAX, Period, RefusalFilter,
@@ -199,6 +200,18 @@ impl Ledger {
     pub async fn resend(&self, order: Resend) -> Result<ResendOutcome, LedgerError> {
         match self.ask(Command::Resend(order)).await? {
             Reply::Resent(outcome) => Ok(outcome),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    /// Carries out an operator's order: holds, lets go, sends another way or gives up recipients of a document.
+    /// Each for whom the order makes no sense any more is left alone, with the reason.
+    ///
+    /// # Errors
+    /// [`LedgerError::UnknownDocument`] or [`LedgerError::Store`].
+    pub async fn operator(&self, order: OperatorOrder) -> Result<OperatorOutcome, LedgerError> {
+        match self.ask(Command::Operator(order)).await? {
+            Reply::Operated(outcome) => Ok(outcome),
             _ => Err(MIXED_UP),
         }
     }

@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 mod ledger;
 pub mod memory;
+pub mod operator;
 pub mod outcome;
 pub mod query;
 pub mod retention;
@@ -42,6 +43,9 @@ pub use error::{LedgerError, StoreError};
 pub use event::{Event, EventKind, EventRow, Fact, Head};
 pub use ledger::{FORWARDED_MAX, Ledger, Settings};
 pub use memory::MemoryStore;
+pub use operator::{
+    OperatorAction, OperatorDone, OperatorNo, OperatorOrder, OperatorOutcome, OperatorTarget,
+};
 pub use outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 pub use query::{DocumentFilter, DocumentLine, DocumentView, InboxCount, Period, RefusalFilter, StateCounts};
 pub use signatures::{AnsweredBy, PdfKind, SignatureCounts, Standing, VerdictKind};

@@ -108,6 +108,36 @@ impl Replay {
             Fact::DeliveryResent {
                 document, recipients, ..
             } => self.go(*document, recipients, TransportStateName::Scheduled),
+            Fact::DeliveryParked {
+                document, recipients, ..
+            } => {
+                let from = [TransportStateName::Scheduled];
+                self.set(*document, recipients, &from, TransportStateName::Parked)
+            }
+            Fact::DeliveryReleased {
+                document, recipients, ..
+            } => {
+                let positions: Vec<u32> = recipients.iter().map(|sent| sent.position).collect();
+                let from = [TransportStateName::Parked];
+                self.set(*document, &positions, &from, TransportStateName::Scheduled)
+            }
+            Fact::DeliveryRerouted {
+                document, recipients, ..
+            } => {
+                let positions: Vec<u32> = recipients.iter().map(|sent| sent.position).collect();
+                let from = [TransportStateName::Scheduled];
+                self.set(*document, &positions, &from, TransportStateName::Scheduled)
+            }
+            Fact::DeliveryClosed {
+                document, recipients, ..
+            } => {
+                let from = [
+                    TransportStateName::Scheduled,
+                    TransportStateName::Forwarded,
+                    TransportStateName::Parked,
+                ];
+                self.set(*document, recipients, &from, TransportStateName::Undeliverable)
+            }
             Fact::StatusRecorded {
                 document,
                 recipient,
@@ -153,6 +183,24 @@ impl Replay {
                 TransportStateName::Scheduled | TransportStateName::Forwarded => told.state = to,
                 _ => return Err("a delivery that moves out of a final or parked state"),
             }
+        }
+        Ok(())
+    }
+
+    /// Moves recipients that stand as they must.
+    fn set(
+        &mut self,
+        document: DocumentUid,
+        positions: &[u32],
+        from: &[TransportStateName],
+        to: TransportStateName,
+    ) -> Result<(), &'static str> {
+        for position in positions {
+            let told = self.told(document, *position)?;
+            if !from.contains(&told.state) {
+                return Err("an operator's order about a delivery that does not stand so");
+            }
+            told.state = to;
         }
         Ok(())
     }

@@ -321,7 +321,9 @@ pub struct Changes {
     pub documents: Vec<DocumentRow>,
     /// New recipients.
     pub recipients: Vec<RecipientRow>,
-    /// Recipients whose state, business or change moved.
+    /// Documents that begin or cease to wait for an operator as a whole.
+    pub held: Vec<(DocumentUid, bool)>,
+    /// Recipients whose state, business or change moved, or whom an operator sent another way.
     pub recipients_moved: Vec<RecipientRow>,
     /// New accepted submissions.
     pub submissions: Vec<SubmissionRow>,
@@ -348,6 +350,7 @@ impl Changes {
             && self.bodies.is_empty()
             && self.documents.is_empty()
             && self.recipients.is_empty()
+            && self.held.is_empty()
             && self.recipients_moved.is_empty()
             && self.submissions.is_empty()
             && self.refusals.is_empty()

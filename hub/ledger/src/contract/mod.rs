@@ -14,6 +14,7 @@ pub mod documents;
 pub mod forwarding;
 pub mod histories;
 pub mod kit;
+pub mod operator;
 pub mod questions;
 pub mod retention;
 pub mod signatures;
@@ -126,6 +127,13 @@ macro_rules! contract_tests {
             signatures {
                 documents_are_counted_by_who_answers_for_them,
                 attached_pdfs_are_counted_by_their_word,
+            }
+            operator {
+                what_was_never_sent_is_held_and_let_go,
+                what_may_be_out_is_not_held_nor_rerouted,
+                a_reroute_goes_to_the_new_one_alone,
+                a_held_document_is_released_by_whoever_may,
+                what_is_closed_is_closed_for_good,
             }
             retention {
                 a_body_goes_in_its_time_and_stays_provable,

@@ -67,6 +67,14 @@ kinds! {
     DeliveryNotTaken = "delivery-not-taken", "Quá lâu chưa lấy về";
     /// An operator sent a delivery again.
     DeliveryResent = "delivery-resent", "Gửi lại";
+    /// An operator holds deliveries that were never sent.
+    DeliveryParked = "delivery-parked", "Cán bộ vận hành giữ lại";
+    /// An operator let held deliveries go.
+    DeliveryReleased = "delivery-released", "Cán bộ vận hành cho gửi";
+    /// An operator sends deliveries another way.
+    DeliveryRerouted = "delivery-rerouted", "Cán bộ vận hành chuyển hướng";
+    /// An operator gave deliveries up.
+    DeliveryClosed = "delivery-closed", "Cán bộ vận hành đóng";
     /// A status was recorded.
     StatusRecorded = "status-recorded", "Ghi nhận trạng thái";
     /// A status came again and was neither applied nor passed on.
@@ -263,6 +271,60 @@ pub enum Fact {
         /// Why.
         why: String,
     },
+    /// See [`EventKind::DeliveryParked`].
+    DeliveryParked {
+        /// Which document.
+        document: DocumentUid,
+        /// Positions of the recipients that are now parked.
+        recipients: Vec<u32>,
+        /// The operator's account.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// See [`EventKind::DeliveryReleased`].
+    DeliveryReleased {
+        /// Which document.
+        document: DocumentUid,
+        /// The message they travel in now.
+        delivery: DeliveryUid,
+        /// Whose inbox.
+        system: SystemId,
+        /// The recipients that are now scheduled.
+        recipients: Vec<SentRecipient>,
+        /// Somebody authorised answers for a marking of secrecy.
+        authorised: bool,
+        /// The operator's account.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// See [`EventKind::DeliveryRerouted`].
+    DeliveryRerouted {
+        /// Which document.
+        document: DocumentUid,
+        /// The message they travel in now.
+        delivery: DeliveryUid,
+        /// Whose inbox.
+        system: SystemId,
+        /// The recipients that go another way.
+        recipients: Vec<SentRecipient>,
+        /// The operator's account.
+        who: String,
+        /// Why.
+        why: String,
+    },
+    /// See [`EventKind::DeliveryClosed`].
+    DeliveryClosed {
+        /// Which document.
+        document: DocumentUid,
+        /// Positions of the recipients that are now undeliverable.
+        recipients: Vec<u32>,
+        /// The operator's account.
+        who: String,
+        /// Why.
+        why: String,
+    },
     /// See [`EventKind::StatusRecorded`].
     StatusRecorded {
         /// The document it speaks of.
@@ -423,6 +485,18 @@ pub struct AcceptedRecipient {
     pub delivery: Option<DeliveryUid>,
 }
 
+/// A recipient that an operator sends on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SentRecipient {
+    /// Its place in the document.
+    pub position: u32,
+    /// Who it was.
+    pub from: Party,
+    /// Who it is now; mostly the same.
+    pub to: Party,
+}
+
 /// What made a submission a repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -458,6 +532,10 @@ impl Fact {
             Self::DeliveryRefused { .. } => EventKind::DeliveryRefused,
             Self::DeliveryNotTaken { .. } => EventKind::DeliveryNotTaken,
             Self::DeliveryResent { .. } => EventKind::DeliveryResent,
+            Self::DeliveryParked { .. } => EventKind::DeliveryParked,
+            Self::DeliveryReleased { .. } => EventKind::DeliveryReleased,
+            Self::DeliveryRerouted { .. } => EventKind::DeliveryRerouted,
+            Self::DeliveryClosed { .. } => EventKind::DeliveryClosed,
             Self::StatusRecorded { .. } => EventKind::StatusRecorded,
             Self::StatusRepeated { .. } => EventKind::StatusRepeated,
             Self::TakenOdd { .. } => EventKind::TakenOdd,
@@ -482,6 +560,10 @@ impl Fact {
             | Self::DeliveryTaken { document, .. }
             | Self::DeliveryRefused { document, .. }
             | Self::DeliveryResent { document, .. }
+            | Self::DeliveryParked { document, .. }
+            | Self::DeliveryReleased { document, .. }
+            | Self::DeliveryRerouted { document, .. }
+            | Self::DeliveryClosed { document, .. }
             | Self::StatusRecorded { document, .. }
             | Self::StatusRepeated { document, .. } => Some(*document),
             Self::SubmissionRefused { document, .. }

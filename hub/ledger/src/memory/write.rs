@@ -368,7 +368,21 @@ impl Transaction for MemoryTransaction {
             }
             self.add("a recipient", |t| &mut t.recipients, key, row.clone())?;
         }
+        for (document, held) in &changes.held {
+            if let Some(mut row) = self.tables.documents.get(document).cloned() {
+                row.held = *held;
+                self.put(|t| &mut t.documents, *document, row);
+            }
+        }
         for row in &changes.recipients_moved {
+            if let (Some(delivery), Some(system)) = (row.delivery, &row.system) {
+                self.own(DeliveryOwner {
+                    delivery,
+                    system: system.clone(),
+                    document: row.document,
+                    is_status: false,
+                });
+            }
             self.put(|t| &mut t.recipients, (row.document, row.position), row.clone());
         }
         for row in &changes.submissions {

@@ -61,6 +61,11 @@ pub(super) async fn load(
     deliveries(tx, work, &mut wanted).await?;
     documents(tx, work, &mut wanted).await?;
     recipients(tx, work, commands, &mut wanted).await?;
+    for command in commands {
+        if let Command::Operator(order) = command {
+            wanted.kept.extend(work.document(order.document).ok().map(|row| row.sha256));
+        }
+    }
     if !wanted.kept.is_empty() {
         for kept in tx.kept_bodies_of(&list(&wanted.kept)).await? {
             work.load_kept(kept);
@@ -116,6 +121,9 @@ impl Wanted {
                     .extend(report.taken.refused.iter().map(|d| d.delivery));
             }
             Command::Resend(order) => {
+                self.documents.insert(order.document);
+            }
+            Command::Operator(order) => {
                 self.documents.insert(order.document);
             }
             Command::DeleteBodies(order) => self.kept.extend(&order.digests),

@@ -10,6 +10,7 @@ mod claim;
 mod document;
 mod forward;
 mod load;
+mod operator;
 mod refusal;
 mod retention;
 mod status;
@@ -27,6 +28,7 @@ use crate::command::{
     Resend, StatusSubmission, TakenReport,
 };
 use crate::error::{LedgerError, StoreError};
+use crate::operator::{OperatorOrder, OperatorOutcome};
 use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 use crate::retention::{DeleteBodies, DeletedBodies};
 use crate::store::Transaction;
@@ -58,6 +60,8 @@ pub enum Command {
     ReleaseLeases(HubId),
     /// See [`crate::Ledger::resend`].
     Resend(Resend),
+    /// See [`crate::Ledger::operator`].
+    Operator(OperatorOrder),
     /// See [`crate::Ledger::inbox_lost`].
     InboxLost(SystemId),
     /// See [`crate::Ledger::not_taken_alerts`].
@@ -100,6 +104,8 @@ pub enum Reply {
     GoAgain(usize),
     /// Of a resend.
     Resent(ResendOutcome),
+    /// Of an operator's order.
+    Operated(OperatorOutcome),
     /// Alerts raised.
     Late(Vec<LateDelivery>),
     /// Bodies deleted.
@@ -177,6 +183,7 @@ fn apply(work: &mut Work, command: &Command) -> Option<Result<Reply, LedgerError
         Command::PublishFailed(failed) => forward::publish_failed(work, failed).map(|()| Reply::Done),
         Command::Taken(report) => taken::taken(work, report).map(Reply::Taken),
         Command::Resend(order) => forward::resend(work, order).map(Reply::Resent),
+        Command::Operator(order) => operator::order(work, order).map(Reply::Operated),
         Command::InboxLost(system) => forward::inbox_lost(work, system).map(Reply::GoAgain),
         Command::NotTaken(older_than) => forward::not_taken(work, *older_than).map(Reply::Late),
         Command::DeleteBodies(order) => retention::delete_old(work, order).map(Reply::Deleted),

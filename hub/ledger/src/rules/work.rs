@@ -63,6 +63,8 @@ pub(crate) struct Work {
     pub(crate) added: Changes,
     added_recipients: BTreeSet<DocumentUid>,
     moved_recipients: BTreeSet<(DocumentUid, u32)>,
+    /// Documents whose being held changed.
+    held: BTreeMap<DocumentUid, bool>,
     added_outbox: BTreeMap<(u64, u32), DeliveryUid>,
     moved_outbox: BTreeSet<DeliveryUid>,
     done_outbox: BTreeSet<DeliveryUid>,
@@ -92,6 +94,7 @@ impl Work {
             added: Changes::default(),
             added_recipients: BTreeSet::new(),
             moved_recipients: BTreeSet::new(),
+            held: BTreeMap::new(),
             added_outbox: BTreeMap::new(),
             moved_outbox: BTreeSet::new(),
             done_outbox: BTreeSet::new(),
@@ -172,6 +175,20 @@ impl Work {
             .ok_or(LedgerError::Contradiction("a document that was not loaded"))
     }
 
+    /// A document begins or ceases to wait for an operator as a whole.
+    pub(crate) fn hold(&mut self, document: DocumentUid, held: bool) {
+        let Some(row) = self.documents.get_mut(&document) else {
+            return;
+        };
+        row.held = held;
+        match self.added.documents.iter_mut().find(|added| added.uid == document) {
+            Some(added) => added.held = held,
+            None => {
+                self.held.insert(document, held);
+            }
+        }
+    }
+
     /// Documents of one identity: those not held first, then the oldest.
     pub(crate) fn of_identity(&self, identity: &DocumentIdentity) -> Vec<&DocumentRow> {
         self.sorted(self.by_identity.get(identity))
@@ -190,6 +207,11 @@ impl Work {
             .collect();
         rows.sort_by_key(|row| (row.held, row.event));
         rows
+    }
+
+    /// Whether this batch brings these bytes in.
+    pub(crate) fn brings_body(&self, sha256: Sha256) -> bool {
+        self.added.bodies.iter().any(|(added, _)| *added == sha256)
     }
 
     // Recipients
@@ -336,6 +358,7 @@ impl Work {
     /// Everything added and moved since the last call. The maps stay, for the claims.
     pub(crate) fn take_changes(&mut self) -> Changes {
         let mut changes = std::mem::take(&mut self.added);
+        changes.held.extend(std::mem::take(&mut self.held));
         for uid in std::mem::take(&mut self.added_recipients) {
             changes.recipients.extend(self.recipients(uid).iter().cloned());
         }

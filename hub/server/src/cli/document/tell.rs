@@ -1,8 +1,8 @@
 //! Events of a document as sentences a clerk understands, with the English code words beside them.
 
-use truc_ledger::event::{RepeatedBy, TakenBy};
+use truc_ledger::event::{RepeatedBy, SentRecipient, TakenBy};
 use truc_ledger::rows::RecipientRow;
-use truc_ledger::{Fact, PublishFailure};
+use truc_ledger::{DeletionCause, Fact, PublishFailure};
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::Outgoing;
 use truc_model::{ParkCause, UndeliverableCause};
@@ -195,6 +195,63 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
             number(*unknown_count),
             number(*contradicted_count)
         ),
+        Fact::DeliveryParked {
+            recipients,
+            who: account,
+            why,
+            ..
+        } => format!("{account} giữ lại, chưa gửi tới {}: {why}", who(recipients)),
+        Fact::DeliveryReleased {
+            system,
+            recipients: sent,
+            authorised,
+            who: account,
+            why,
+            ..
+        } => {
+            let by = if *authorised {
+                " (xác nhận có thẩm quyền)"
+            } else {
+                ""
+            };
+            format!(
+                "{account} cho gửi tới hệ thống {system}{by}, cho {}: {why}",
+                sent_to(opened, sent)
+            )
+        }
+        Fact::DeliveryRerouted {
+            system,
+            recipients: sent,
+            who: account,
+            why,
+            ..
+        } => format!(
+            "{account} chuyển hướng sang hệ thống {system}, cho {}: {why}",
+            sent_to(opened, sent)
+        ),
+        Fact::DeliveryClosed {
+            recipients,
+            who: account,
+            why,
+            ..
+        } => format!("{account} đóng, không giao nữa cho {}: {why}", who(recipients)),
+        Fact::BodiesDeleted {
+            cause,
+            who: account,
+            digests,
+            sizes,
+            ..
+        } => {
+            let why = match cause {
+                DeletionCause::Recalled => "văn bản đã thu hồi, không còn nơi nào giữ",
+                DeletionCause::Retention => "đã hết thời hạn lưu",
+            };
+            format!(
+                "{account} xóa dữ liệu {} gói tin, {} ({why})",
+                number(digests.len() as u64),
+                size(sizes.iter().sum())
+            )
+        }
         Fact::DirectoryChanged {
             version,
             who: account,
@@ -307,6 +364,26 @@ fn names(opened: &Opened, recipients: &[RecipientRow], positions: &[u32]) -> Str
             "và {} nơi khác",
             number((positions.len() - NAMES_MAX) as u64)
         ));
+    }
+    named.join(", ")
+}
+
+/// Whom an operator sends it to; who is another one than in the packet is named with the one it stands for.
+fn sent_to(opened: &Opened, sent: &[SentRecipient]) -> String {
+    let mut named: Vec<String> = sent
+        .iter()
+        .take(NAMES_MAX)
+        .map(|sent| {
+            let name = opened.name(&sent.to);
+            if sent.from == sent.to {
+                name
+            } else {
+                format!("{name} thay cho {}", opened.name(&sent.from))
+            }
+        })
+        .collect();
+    if sent.len() > NAMES_MAX {
+        named.push(format!("và {} nơi khác", number((sent.len() - NAMES_MAX) as u64)));
     }
     named.join(", ")
 }

@@ -1,0 +1,402 @@
+//! An operator's orders: park, release, reroute, close.
+//!
+//! What may be in an inbox is not held or sent another way: it could reach two desks. What ended stays ended.
+
+use std::collections::BTreeMap;
+
+use truc_model::wire::{NoticeCode, Outgoing, Text};
+use truc_model::{ChangeState, DeliveryUid, ParkCause, Party, SystemId, TransportState};
+
+use crate::command::{Plan, PlannedRecipient, Resend};
+use crate::error::LedgerError;
+use crate::event::{Fact, SentRecipient};
+use crate::operator::{
+    OperatorAction, OperatorDone, OperatorNo, OperatorOrder, OperatorOutcome, OperatorTarget,
+};
+use crate::rows::{OutboxBody, OutboxPlace, RecipientRow};
+use crate::rules::work::{Post, Work, cut};
+
+/// Carries out an order for every recipient it makes sense for.
+pub(super) fn order(work: &mut Work, order: &OperatorOrder) -> Result<OperatorOutcome, LedgerError> {
+    if !work.has_document(order.document) {
+        return Err(LedgerError::UnknownDocument);
+    }
+    let mut outcome = OperatorOutcome::default();
+    let mut fitting: Vec<(RecipientRow, &OperatorTarget)> = Vec::new();
+    for target in &order.recipients {
+        let rows = work.recipients(order.document);
+        let row = rows.iter().find(|row| row.position == target.position).cloned();
+        let twice = fitting.iter().any(|(row, _)| row.position == target.position);
+        match row {
+            None => outcome.left.push((target.position, OperatorNo::NoRecipient)),
+            Some(_) if twice => {}
+            Some(row) => match refusal(work, order, &row, target, &fitting) {
+                Some(no) => outcome.left.push((target.position, no)),
+                None => fitting.push((row, target)),
+            },
+        }
+    }
+    if fitting.is_empty() {
+        return Ok(outcome);
+    }
+    match order.action {
+        OperatorAction::Park => park(work, order, &fitting)?,
+        OperatorAction::Close => close(work, order, &fitting)?,
+        OperatorAction::Release { .. } | OperatorAction::Reroute => send(work, order, &fitting)?,
+    }
+    let now = work.recipients(order.document);
+    outcome.done.extend(fitting.iter().filter_map(|(before, _)| {
+        let after = now.iter().find(|row| row.position == before.position)?;
+        Some(OperatorDone {
+            position: after.position,
+            party: after.party.clone(),
+            before: before.state.name(),
+            after: after.state.name(),
+            delivery: after.delivery,
+        })
+    }));
+    Ok(outcome)
+}
+
+/// Why this order makes no sense for this recipient.
+fn refusal(
+    work: &Work,
+    order: &OperatorOrder,
+    row: &RecipientRow,
+    target: &OperatorTarget,
+    others: &[(RecipientRow, &OperatorTarget)],
+) -> Option<OperatorNo> {
+    if row.state.is_final() {
+        return Some(OperatorNo::Ended(row.state.name()));
+    }
+    if row.change == ChangeState::RecallAsked {
+        return Some(OperatorNo::TakenBack);
+    }
+    let held = match &row.state {
+        TransportState::Parked { cause, .. } => Some(*cause),
+        _ => None,
+    };
+    match (order.action, held) {
+        (OperatorAction::Close, _) => None,
+        (OperatorAction::Park | OperatorAction::Reroute, Some(cause)) => Some(OperatorNo::Held(cause)),
+        (OperatorAction::Park, None) => (!at_home(work, row)).then_some(OperatorNo::MayBeOut),
+        (OperatorAction::Reroute, None) if !at_home(work, row) => Some(OperatorNo::MayBeOut),
+        (OperatorAction::Release { .. }, None) => Some(OperatorNo::NotHeld(row.state.name())),
+        (OperatorAction::Release { authorised: false }, Some(ParkCause::SecretMarking)) => {
+            Some(OperatorNo::SecretMarking)
+        }
+        (OperatorAction::Release { .. }, Some(ParkCause::AmbiguousSuccessor)) if target.to.is_none() => {
+            Some(OperatorNo::NoSuccessorNamed)
+        }
+        (OperatorAction::Release { .. } | OperatorAction::Reroute, _) => {
+            no_way(work, order, row, target, others)
+        }
+    }
+}
+
+/// Why it cannot be sent there.
+fn no_way(
+    work: &Work,
+    order: &OperatorOrder,
+    row: &RecipientRow,
+    target: &OperatorTarget,
+    others: &[(RecipientRow, &OperatorTarget)],
+) -> Option<OperatorNo> {
+    let sha256 = work.document(order.document).ok()?.sha256;
+    if !work.kept.contains_key(&sha256) && !work.brings_body(sha256) {
+        return Some(OperatorNo::BytesDeleted);
+    }
+    let Some(system) = system_of(row, target) else {
+        return Some(OperatorNo::NoSystem);
+    };
+    let party = party_of(row, target);
+    let is_held = matches!(row.state, TransportState::Parked { .. });
+    if !is_held && (party, Some(system)) == (&row.party, row.system.as_ref()) {
+        return Some(OperatorNo::SameWay);
+    }
+    let rows = work.recipients(order.document);
+    let is_other = |other: &RecipientRow| other.position != row.position && other.party == *party;
+    let named = |(_, other): &(RecipientRow, &OperatorTarget)| {
+        other.position != row.position && other.to.as_ref().is_some_and(|to| to.party == *party)
+    };
+    (rows.iter().any(is_other) || others.iter().any(named)).then_some(OperatorNo::AlreadyRecipient)
+}
+
+/// The system it goes to by this order.
+fn system_of<'a>(row: &'a RecipientRow, target: &'a OperatorTarget) -> Option<&'a SystemId> {
+    match target.to.as_ref().map(|to| &to.plan) {
+        Some(Plan::Deliver { system }) => Some(system),
+        Some(_) => None,
+        None => row.system.as_ref(),
+    }
+}
+
+/// Whether it was never handed to the broker.
+fn at_home(work: &Work, row: &RecipientRow) -> bool {
+    let message = row.delivery.and_then(|delivery| work.outbox(delivery));
+    matches!(row.state, TransportState::Scheduled { .. })
+        && message.is_some_and(|message| {
+            message.attempts == 0 && matches!(message.place, OutboxPlace::Waiting { .. })
+        })
+}
+
+fn park(
+    work: &mut Work,
+    order: &OperatorOrder,
+    fitting: &[(RecipientRow, &OperatorTarget)],
+) -> Result<(), LedgerError> {
+    let event = work.record(Fact::DeliveryParked {
+        document: order.document,
+        recipients: positions(fitting),
+        who: cut(&order.who, Resend::WHY_MAX),
+        why: cut(&order.why, Resend::WHY_MAX),
+    })?;
+    let now = work.now;
+    for (row, _) in fitting {
+        leave_message(work, row);
+        if let Ok(state) = row.state.clone().parked(now, ParkCause::Operator) {
+            work.move_recipient(order.document, row.position, |row| {
+                row.state = state;
+                // The others of the message may be on their way when it is let go: it gets one of its own.
+                row.delivery = None;
+            });
+        }
+        let cause = ParkCause::Operator;
+        tell(
+            work,
+            row,
+            NoticeCode::Parked,
+            cause.as_str(),
+            cause.sentences().into(),
+            event,
+        )?;
+    }
+    Ok(())
+}
+
+fn close(
+    work: &mut Work,
+    order: &OperatorOrder,
+    fitting: &[(RecipientRow, &OperatorTarget)],
+) -> Result<(), LedgerError> {
+    let event = work.record(Fact::DeliveryClosed {
+        document: order.document,
+        recipients: positions(fitting),
+        who: cut(&order.who, Resend::WHY_MAX),
+        why: cut(&order.why, Resend::WHY_MAX),
+    })?;
+    let now = work.now;
+    for (row, _) in fitting {
+        if !matches!(row.state, TransportState::Parked { .. }) {
+            leave_message(work, row);
+        }
+        if let Ok(state) = row.state.clone().closed(now) {
+            work.move_recipient(order.document, row.position, |row| row.state = state);
+        }
+        let cause = truc_model::UndeliverableCause::ClosedByOperator;
+        let code = NoticeCode::RecipientUndeliverable;
+        tell(work, row, code, cause.as_str(), cause.sentences().into(), event)?;
+    }
+    rest_of_hold(work, order);
+    Ok(())
+}
+
+/// Release and reroute: one new message for each system.
+fn send(
+    work: &mut Work,
+    order: &OperatorOrder,
+    fitting: &[(RecipientRow, &OperatorTarget)],
+) -> Result<(), LedgerError> {
+    let mut messages: BTreeMap<SystemId, Vec<&(RecipientRow, &OperatorTarget)>> = BTreeMap::new();
+    for sent in fitting {
+        if let Some(system) = system_of(&sent.0, sent.1) {
+            messages.entry(system.clone()).or_default().push(sent);
+        }
+    }
+    for (system, rows) in messages {
+        let delivery = delivery_for(work, &rows);
+        let recipients = rows.iter().map(|(row, target)| SentRecipient {
+            position: row.position,
+            from: row.party.clone(),
+            to: party_of(row, target).clone(),
+        });
+        let (recipients, document) = (recipients.collect(), order.document);
+        let who = cut(&order.who, Resend::WHY_MAX);
+        let why = cut(&order.why, Resend::WHY_MAX);
+        let event = work.record(match order.action {
+            OperatorAction::Release { authorised } => Fact::DeliveryReleased {
+                document,
+                delivery,
+                system: system.clone(),
+                recipients,
+                authorised,
+                who,
+                why,
+            },
+            _ => Fact::DeliveryRerouted {
+                document,
+                delivery,
+                system: system.clone(),
+                recipients,
+                who,
+                why,
+            },
+        })?;
+        let mut to = Vec::new();
+        for (row, target) in &rows {
+            to.push(send_one(work, row, target, &system, delivery, event)?);
+        }
+        let row = work.document(document)?.clone();
+        work.post(Post {
+            delivery,
+            system,
+            outgoing: Outgoing::Document,
+            urgency: row.facts.urgency,
+            event,
+            document: Some(document),
+            correlation_id: None,
+            body: OutboxBody::Stored,
+            sha256: row.sha256,
+            size: row.size,
+            from: Some(row.sender_code),
+            to,
+            status: None,
+        });
+    }
+    rest_of_hold(work, order);
+    Ok(())
+}
+
+/// Schedules one recipient in its new message; gives the code it is addressed by.
+fn send_one(
+    work: &mut Work,
+    row: &RecipientRow,
+    target: &OperatorTarget,
+    system: &SystemId,
+    delivery: DeliveryUid,
+    event: u64,
+) -> Result<String, LedgerError> {
+    let now = work.now;
+    let state = if matches!(row.state, TransportState::Parked { .. }) {
+        row.state.clone().released(now)
+    } else {
+        leave_message(work, row);
+        row.state.clone().rescheduled(now)
+    };
+    let state = state.map_err(|_| LedgerError::Contradiction("a release of what is not held"))?;
+    let codes = codes(row, target.to.as_ref());
+    let code = codes.first().cloned().unwrap_or_default();
+    let party = party_of(row, target).clone();
+    if party != row.party {
+        let message = Text {
+            vi: format!(
+                "Cán bộ vận hành trục chuyển văn bản gửi {} tới {code}.",
+                row.code()
+            ),
+            en: format!(
+                "The hub's operator sends the document for {} to {code}.",
+                row.code()
+            ),
+        };
+        tell(work, row, NoticeCode::SuccessorUsed, BY_OPERATOR, message, event)?;
+    }
+    work.move_recipient(row.document, row.position, |row| {
+        row.state = state;
+        row.party = party;
+        row.codes = codes;
+        row.system = Some(system.clone());
+        row.delivery = Some(delivery);
+    });
+    Ok(code)
+}
+
+/// The cause in the notice that an operator chose another recipient.
+const BY_OPERATOR: &str = "operator";
+
+/// The operator's code first: by it the system knows whom it is for. Those of the packet stay, so that later
+/// orders of the sender, which name them, still find the recipient.
+fn codes(row: &RecipientRow, to: Option<&PlannedRecipient>) -> Vec<String> {
+    let mut codes = row.codes.clone();
+    if let Some(to) = to {
+        codes.retain(|code| *code != to.code);
+        codes.insert(0, to.code.clone());
+    }
+    codes
+}
+
+/// The id planned for them when they were parked at acceptance, as long as it never left; else a new one.
+fn delivery_for(work: &Work, rows: &[&(RecipientRow, &OperatorTarget)]) -> DeliveryUid {
+    let Some((first, target)) = rows.first() else {
+        return work.new_delivery_uid();
+    };
+    let planned = first.delivery.filter(|_| {
+        matches!(first.state, TransportState::Parked { .. })
+            && system_of(first, target) == first.system.as_ref()
+    });
+    let is_free = |delivery: DeliveryUid| {
+        let of = |row: &&RecipientRow| row.delivery == Some(delivery);
+        let others = work.recipients(first.document).iter().filter(of);
+        work.outbox(delivery).is_none()
+            && others
+                .into_iter()
+                .all(|row| matches!(row.state, TransportState::Parked { .. }))
+    };
+    planned
+        .filter(|delivery| is_free(*delivery))
+        .unwrap_or_else(|| work.new_delivery_uid())
+}
+
+/// Takes a recipient out of the message it travels in; without recipients the message is done.
+fn leave_message(work: &mut Work, row: &RecipientRow) {
+    let Some(message) = row.delivery.and_then(|delivery| work.outbox(delivery)) else {
+        return;
+    };
+    let delivery = message.delivery;
+    let others = work.recipients(row.document).iter().any(|other| {
+        other.position != row.position
+            && other.delivery == Some(delivery)
+            && matches!(
+                other.state,
+                TransportState::Scheduled { .. } | TransportState::Forwarded { .. }
+            )
+    });
+    if others {
+        let code = row.code().to_owned();
+        work.move_outbox(delivery, |message| message.to.retain(|to| *to != code));
+    } else {
+        work.outbox_done(delivery);
+    }
+}
+
+/// A document held as a whole is held no longer once nobody is.
+fn rest_of_hold(work: &mut Work, order: &OperatorOrder) {
+    let is_held = work.document(order.document).is_ok_and(|row| row.held);
+    let rows = work.recipients(order.document);
+    let any = rows
+        .iter()
+        .any(|row| matches!(row.state, TransportState::Parked { .. }));
+    if is_held && !any {
+        work.hold(order.document, false);
+    }
+}
+
+fn tell(
+    work: &mut Work,
+    row: &RecipientRow,
+    code: NoticeCode,
+    cause: &str,
+    message: Text,
+    event: u64,
+) -> Result<(), LedgerError> {
+    let recipient = Some(row.code().to_owned());
+    work.notify(row.document, recipient, code, cause.to_owned(), message, event)
+}
+
+fn positions(fitting: &[(RecipientRow, &OperatorTarget)]) -> Vec<u32> {
+    fitting.iter().map(|(row, _)| row.position).collect()
+}
+
+/// The party a recipient is by this order.
+fn party_of<'a>(row: &'a RecipientRow, target: &'a OperatorTarget) -> &'a Party {
+    target.to.as_ref().map_or(&row.party, |to| &to.party)
+}
