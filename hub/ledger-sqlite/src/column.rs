@@ -24,6 +24,13 @@ pub(crate) trait Columns {
         N::try_from(self.integer(name)?).map_err(|_| damaged(name))
     }
 
+    fn count_or_null<N: TryFrom<i64>>(&self, name: &'static str) -> Result<Option<N>, StoreError> {
+        let number = self.integer_or_null(name)?;
+        number
+            .map(|number| N::try_from(number).map_err(|_| damaged(name)))
+            .transpose()
+    }
+
     fn time(&self, name: &'static str) -> Result<Timestamp, StoreError> {
         to_time(self.integer(name)?).ok_or_else(|| damaged(name))
     }

@@ -22,7 +22,7 @@ use truc_ledger::signatures::{PdfKind, Standing, VerdictKind};
 use truc_ledger::{Snapshot, StoreError};
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::Intake;
-use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, SignatureStrength};
+use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, SignatureStrength, SystemId};
 
 use crate::column::{Columns as _, damaged, to_time};
 use crate::fault::store_error;
@@ -306,6 +306,31 @@ impl Snapshot for SqliteSnapshot {
     }
 
     async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
+    async fn ordered_back(
+        &mut self,
+        system: Option<&SystemId>,
+        max: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE ordered_back <> '[]' AND ($1 IS NULL OR system = $1) \
+             ORDER BY event, line LIMIT $2";
+        let query = sqlx::query(statement)
+            .bind(system.map(|system| system.as_str().to_owned()))
+            .bind(limit(max));
+        self.all(query, row::outbox).await
+    }
+
+    async fn open_limits(&mut self, query: &LimitQuery) -> Result<Vec<LimitLine>, StoreError> {
+        limits::open(&mut self.0, query).await
+    }
+
+    async fn ended_limits(&mut self, max: usize) -> Result<Vec<LimitRow>, StoreError> {
+        limits::ended(&mut self.0, max).await
+    }
+
+    async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError> {
+        limits::sent_late(&mut self.0, query).await
+    }
+
         let query = sqlx::query("SELECT bytes FROM body WHERE sha256 = $1").bind(sha256.as_bytes().to_vec());
         self.one(query, |row| Ok(Arc::from(row.bytes("bytes")?))).await
     }

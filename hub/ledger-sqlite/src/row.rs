@@ -94,6 +94,8 @@ pub(crate) fn document(row: &SqliteRow) -> Result<DocumentRow, StoreError> {
         warnings: row.json("warnings")?,
         directory_version: row.count("directory_version")?,
         recipients: row.count("recipients")?,
+        amends: row.parsed_or_null("amends")?,
+        replaces: row.json("replaces")?,
         held: row.flag("held")?,
     })
 }
@@ -109,6 +111,8 @@ pub(crate) fn recipient(row: &SqliteRow) -> Result<RecipientRow, StoreError> {
         state: row.json("detail")?,
         business: row.word("business", BusinessState::from_word)?,
         change: row.word("change", ChangeState::from_word)?,
+        revision: row.count("revision")?,
+        recalled: row.count_or_null("recalled")?,
     })
 }
 
@@ -172,6 +176,9 @@ pub(crate) fn outbox(row: &SqliteRow) -> Result<OutboxRow, StoreError> {
         attempts: row.count("attempts")?,
         place,
         alerted: row.flag("alerted")?,
+        failed: row.count("failed")?,
+        ordered_back: row.json("ordered_back")?,
+        recalled: row.flag("recalled")?,
     })
 }
 

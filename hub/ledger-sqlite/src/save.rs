@@ -28,18 +28,19 @@ const EVENTS: &str = "INSERT INTO event (seq, at, kind, document, hash, canonica
      SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4), value->>5 FROM json_each($1)";
 
 const DOCUMENTS: &str = "INSERT INTO document (event, uid, sender, document_id, sender_code, system, message_id, \
-     sha256, size, received_at, accepted_at, number, facts, verdict, warnings, directory_version, recipients, held) \
+     sha256, size, received_at, accepted_at, number, facts, verdict, warnings, directory_version, recipients, held, \
+     amends, replaces) \
      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, unhex(value->>7), \
      value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, \
-     value->>17 FROM json_each($1)";
+     value->>17, value->>18, value->>19 FROM json_each($1)";
 
 const RECIPIENTS: &str = "INSERT INTO recipient (document, position, party, codes, system, delivery, state, detail, \
-     business, change) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
-     value->>7, value->>8, value->>9 FROM json_each($1)";
+     business, change, revision, recalled) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, \
+     value->>6, value->>7, value->>8, value->>9, value->>10, value->>11 FROM json_each($1)";
 
 const RECIPIENTS_MOVED: &str = "UPDATE recipient SET state = k.value->>2, detail = k.value->>3, \
      business = k.value->>4, change = k.value->>5, party = k.value->>6, codes = k.value->>7, system = k.value->>8, \
-     delivery = k.value->>9 FROM json_each($1) AS k \
+     delivery = k.value->>9, revision = k.value->>10, recalled = k.value->>11 FROM json_each($1) AS k \
      WHERE recipient.document = k.value->>0 AND recipient.position = k.value->>1";
 
 const HELD: &str = "UPDATE document SET held = k.value->>1 FROM json_each($1) AS k WHERE uid = k.value->>0";
@@ -60,12 +61,14 @@ const STATUSES: &str = "INSERT INTO status (event, document, recipient, code, re
 
 const OUTBOX: &str = "INSERT INTO outbox (delivery, system, outgoing, awaits_taken, priority, event, line, document, \
      correlation_id, body, sha256, size, from_code, to_codes, status, accepted_at, attempts, place, moment, owner, \
-     confirmed, alerted) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
+     confirmed, alerted, failed, ordered_back, recalled) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
      value->>7, value->>8, value->>9, unhex(value->>10), value->>11, value->>12, value->>13, value->>14, \
-     value->>15, value->>16, value->>17, value->>18, value->>19, value->>20, value->>21 FROM json_each($1)";
+     value->>15, value->>16, value->>17, value->>18, value->>19, value->>20, value->>21, value->>22, value->>23, \
+     value->>24 FROM json_each($1)";
 
 const OUTBOX_MOVED: &str = "UPDATE outbox SET attempts = k.value->>1, place = k.value->>2, moment = k.value->>3, \
-     owner = k.value->>4, confirmed = k.value->>5, alerted = k.value->>6, to_codes = k.value->>7 FROM json_each($1) AS k \
+     owner = k.value->>4, confirmed = k.value->>5, alerted = k.value->>6, to_codes = k.value->>7, \
+     failed = k.value->>8, ordered_back = k.value->>9, recalled = k.value->>10 FROM json_each($1) AS k \
      WHERE outbox.delivery = k.value->>0";
 
 const OUTBOX_DONE: &str = "DELETE FROM outbox WHERE delivery IN (SELECT value FROM json_each($1))";
@@ -173,6 +176,8 @@ fn document(row: &DocumentRow) -> Result<Value, StoreError> {
         row.recipients,
         u8::from(row.held),
     ]))
+        row.amends,
+        text(&row.replaces)?,
 }
 
 fn recipient(row: &RecipientRow) -> Result<Value, StoreError> {
@@ -188,6 +193,8 @@ fn recipient(row: &RecipientRow) -> Result<Value, StoreError> {
         row.business.as_str(),
         row.change.as_str(),
     ]))
+        row.revision,
+        row.recalled,
 }
 
 fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
@@ -203,6 +210,8 @@ fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
         row.system,
         row.delivery,
     ]))
+        row.revision,
+        row.recalled,
 }
 
 fn submission(row: &SubmissionRow) -> Result<Value, StoreError> {
@@ -301,6 +310,9 @@ fn outbox(row: &OutboxRow) -> Result<Value, StoreError> {
         confirmed,
         u8::from(row.alerted),
     ]))
+        row.failed,
+        text(&row.ordered_back)?,
+        u8::from(row.recalled),
 }
 
 fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
@@ -316,6 +328,9 @@ fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
         alerted,
         text(&row.to)?,
     ]))
+        row.failed,
+        text(&row.ordered_back)?,
+        u8::from(row.recalled),
 }
 
 fn directory(row: &DirectoryRow) -> Result<Value, StoreError> {

@@ -14,7 +14,7 @@ use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
-use truc_ledger::store::{DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX};
+use truc_ledger::store::{AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX};
 use truc_ledger::{StoreError, Transaction};
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
 
@@ -233,6 +233,21 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError> {
+    async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
+        let statement = "SELECT d.* FROM json_each($1) AS k JOIN document AS d ON d.event IN \
+             (SELECT event FROM document WHERE amends = k.value ORDER BY event LIMIT $2)";
+        let keys = keys(of, |uid| json!(uid));
+        self.look_up_some(statement, keys, AMENDING_MAX, row::document)
+            .await
+    }
+
+    async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError> {
+        let statement = "SELECT k.value AS id FROM json_each($1) AS k \
+             WHERE EXISTS (SELECT 1 FROM document WHERE document_id = k.value)";
+        self.look_up(statement, keys(of, |id| json!(id)), |row| row.text("id"))
+            .await
+    }
+
         let statement = "SELECT * FROM recipient WHERE document IN (SELECT value FROM json_each($1)) \
              ORDER BY document, position";
         self.look_up(statement, keys(documents, |uid| json!(uid)), row::recipient)
@@ -324,7 +339,21 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let statement = "SELECT * FROM outbox WHERE place = 'forwarded' AND moment < $1 AND alerted = 0 \
+    async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox INDEXED BY outbox_orders WHERE awaits_taken = 1 AND priority = 5 \
+             AND recalled = 0 AND \
+             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
+             ORDER BY event, line LIMIT $2";
+        let rows = sqlx::query(statement)
+            .bind(now.as_microsecond())
+            .bind(limit(max))
+            .fetch_all(self.db()?)
+            .await
+            .map_err(store_error)?;
+        rows.iter().map(row::outbox).collect()
+    }
+
+        let statement = "SELECT * FROM outbox WHERE place = 'forwarded' AND moment < $1 AND alerted = 0 AND recalled = 0 \
              ORDER BY moment, event, line LIMIT $2";
         let rows = sqlx::query(statement)
             .bind(before.as_microsecond())
@@ -337,7 +366,7 @@ impl Transaction for SqliteTransaction {
 
     async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let statement = "SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $1 AND place = 'forwarded' \
-             ORDER BY moment, event, line LIMIT $2";
+             AND recalled = 0 ORDER BY moment, event, line LIMIT $2";
         let rows = sqlx::query(statement)
             .bind(system.as_str())
             .bind(limit(max))
@@ -410,9 +439,9 @@ impl SqliteTransaction {
         system: &str,
         max: usize,
     ) -> Result<Vec<OutboxRow>, StoreError> {
-        let statement = "SELECT * FROM (SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $2 \
+        let statement = "SELECT * FROM (SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $2 AND recalled = 0 \
              AND place = 'waiting' AND (moment IS NULL OR moment <= $1) ORDER BY priority DESC, event, line LIMIT $3) \
-             UNION ALL SELECT * FROM (SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $2 \
+             UNION ALL SELECT * FROM (SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $2 AND recalled = 0 \
              AND place = 'leased' AND moment <= $1 ORDER BY priority DESC, event, line LIMIT $3)";
         let rows = sqlx::query(statement)
             .bind(now.as_microsecond())

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use truc_model::wire::{Intake, Outgoing, WarningLine};
 use truc_model::{
     BusinessState, ChangeState, DeliveryUid, DocumentIdentity, DocumentKind, DocumentUid, MessageId, Party,
-    RefusalCode, Sha256, SignatureVerdict, StatusCode, SystemId, TransportState,
+    RefusalCode, Sha256, SignatureVerdict, StatusCode, SystemId, TransportState, WithdrawCause,
 };
 
 use crate::command::{DocumentFacts, HubId, SubmissionKey};
@@ -102,6 +103,10 @@ pub struct DocumentRow {
     /// How many recipients it has: the number accepted in the balance.
     pub recipients: u32,
     /// The document as a whole waits for an operator.
+    /// The document it recalls or updates.
+    pub amends: Option<DocumentUid>,
+    /// The documents it takes the place of.
+    pub replaces: Vec<DocumentUid>,
     pub held: bool,
 }
 
@@ -150,6 +155,10 @@ pub struct RecipientRow {
     /// The overlay of recalls and updates.
     pub change: ChangeState,
 }
+    /// How many updates it agreed to.
+    pub revision: u32,
+    /// The event by which its sender took the document back: from then on the bytes are not kept for it.
+    pub recalled: Option<u64>,
 
 impl RecipientRow {
     /// The code as written.
@@ -226,6 +235,21 @@ pub enum OutboxBody {
 }
 
 /// One message to one inbox. Gone once it is done.
+/// A recipient whose sender wants it back from a message that may have left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderedBack {
+    /// Its place in the document.
+    pub position: u32,
+    /// Its code in the message's `truc-to`.
+    pub code: String,
+    /// By what order.
+    pub cause: WithdrawCause,
+    /// Whose order: this system is told.
+    pub system: SystemId,
+    /// How often the message had been claimed by then; in later attempts this recipient is left out.
+    pub attempts: u32,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// Its id: AMQP `message_id` and header `truc-delivery`.
@@ -265,6 +289,12 @@ pub struct OutboxRow {
     /// Whether an alert was raised that it is not taken.
     pub alerted: bool,
 }
+    /// How many of the attempts surely came to nothing. When it is all of them, the message never left.
+    pub failed: u32,
+    /// For whom it was ordered back after it may have left.
+    pub ordered_back: Vec<OrderedBack>,
+    /// It was ordered back for all it is still for: never published again.
+    pub recalled: bool,
 
 impl OutboxRow {
     /// Sorts the most urgent first, then the oldest.
@@ -276,11 +306,24 @@ impl OutboxRow {
     /// Whether it can be claimed at `now`.
     #[must_use]
     pub fn is_claimable(&self, now: Timestamp) -> bool {
-        match &self.place {
-            OutboxPlace::Waiting { not_before } => not_before.is_none_or(|t| t <= now),
-            OutboxPlace::Leased { until, .. } => *until <= now,
-            OutboxPlace::Forwarded { .. } => false,
-        }
+        !self.recalled
+            && match &self.place {
+                OutboxPlace::Waiting { not_before } => not_before.is_none_or(|t| t <= now),
+                OutboxPlace::Leased { until, .. } => *until <= now,
+                OutboxPlace::Forwarded { .. } => false,
+            }
+    }
+
+    /// Whether it never left: no attempt that could have reached the broker.
+    #[must_use]
+    pub const fn is_at_home(&self) -> bool {
+        matches!(self.place, OutboxPlace::Waiting { .. }) && self.attempts == self.failed
+    }
+
+    /// Whether it goes ahead of everything in its inbox: an order that must overtake.
+    #[must_use]
+    pub const fn is_order(&self) -> bool {
+        self.outgoing.awaits_taken() && self.priority >= crate::command::ANSWER_PRIORITY
     }
 
     /// Whether it takes room in the inbox's window at `now`.

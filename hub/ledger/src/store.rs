@@ -28,6 +28,9 @@ use crate::signatures::{PdfKind, VerdictKind};
 pub const SAME_DOCUMENTS_MAX: usize = 64;
 
 /// A back end.
+/// Most recalls and updates of one document that a transaction looks at, the oldest.
+pub const AMENDING_MAX: usize = 256;
+
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Begins the one writing transaction; waits for another to end.
@@ -103,6 +106,10 @@ pub trait Transaction: Send {
     /// Documents by the hub's id.
     async fn documents(&mut self, uids: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError>;
     /// All recipients of these documents, by position.
+    /// Documents that recall or update these: at most [`AMENDING_MAX`] each, the oldest.
+    async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError>;
+    /// Those of these `DocumentId`s that some document bears, whoever sent it.
+    async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError>;
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError>;
     /// All statuses of these documents, by event.
     async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError>;
@@ -120,9 +127,14 @@ pub trait Transaction: Send {
     ) -> Result<Vec<InboxQueue>, StoreError>;
     /// Receipts, refusals and notices that can be claimed at `now`, oldest first, at most `max`.
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
-    /// Messages forwarded before `before`, untaken, of which no alert was raised; oldest first.
+    /// Orders that must overtake ([`OutboxRow::is_order`]) and can be claimed at `now`, oldest first, at most
+    /// `max`.
+    async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Messages forwarded before `before`, untaken, of which no alert was raised; oldest first. Those ordered
+    /// back for all are left out.
     async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
-    /// Messages forwarded to one inbox and untaken, oldest first, at most `max`.
+    /// Messages forwarded to one inbox and untaken, oldest first, at most `max`. Those ordered back for all are
+    /// left out: they never go again.
     async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
     /// Bodies by digest.
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError>;
@@ -194,6 +206,19 @@ pub trait Snapshot: Send {
     /// A body.
     async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError>;
     /// Digests of bodies after `after`, ascending, at most `max`: to walk over all.
+    /// Messages that were ordered back after they may have left, oldest first, at most `max`; of one system, or
+    /// of all.
+    async fn ordered_back(
+        &mut self,
+        system: Option<&SystemId>,
+        max: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Running limits of one kind, urgency and level, those that began first.
+    async fn open_limits(&mut self, query: &LimitQuery) -> Result<Vec<LimitLine>, StoreError>;
+    /// Limits that ended after something was told of them, those that ended first, at most `max`.
+    async fn ended_limits(&mut self, max: usize) -> Result<Vec<LimitRow>, StoreError>;
+    /// Documents that came later than they should have been sent, the newest first.
+    async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError>;
     async fn body_digests(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<Sha256>, StoreError>;
     /// The last version of the directory.
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError>;

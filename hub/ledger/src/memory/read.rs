@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::OwnedRwLockReadGuard;
 use truc_model::wire::Intake;
-use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256};
+use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256, SystemId};
 
 use super::{Tables, kept};
 use super::write::{forwarded_before, head};
@@ -239,6 +239,34 @@ impl Snapshot for MemorySnapshot {
     }
 
     async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
+    async fn ordered_back(
+        &mut self,
+        system: Option<&SystemId>,
+        max: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = self.0.outbox.values();
+        let mut rows: Vec<OutboxRow> = rows
+            .filter(|row| !row.ordered_back.is_empty())
+            .filter(|row| system.is_none_or(|system| row.system == *system))
+            .cloned()
+            .collect();
+        rows.sort_by_key(|row| (row.event, row.line));
+        rows.truncate(max);
+        Ok(rows)
+    }
+
+    async fn open_limits(&mut self, query: &LimitQuery) -> Result<Vec<LimitLine>, StoreError> {
+        Ok(limits::open(&self.0, query))
+    }
+
+    async fn ended_limits(&mut self, max: usize) -> Result<Vec<LimitRow>, StoreError> {
+        Ok(limits::ended(&self.0, max))
+    }
+
+    async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError> {
+        Ok(limits::sent_late(&self.0, query))
+    }
+
         Ok(self.0.bodies.get(&sha256).map(Arc::clone))
     }
 

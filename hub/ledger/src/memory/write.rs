@@ -17,7 +17,7 @@ use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow,
     SubmissionRow,
 };
-use crate::store::{DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX, Transaction};
+use crate::store::{AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX, Transaction};
 
 type Undo = Box<dyn FnOnce(&mut Tables) + Send + Sync>;
 
@@ -251,6 +251,27 @@ impl Transaction for MemoryTransaction {
         let mut queues: BTreeMap<SystemId, InboxQueue> = BTreeMap::new();
         for row in self
             .tables
+    async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
+        let rows = self.tables.by_event.values();
+        let rows = rows.filter_map(|uid| self.tables.documents.get(uid));
+        let amends = |row: &&DocumentRow| row.amends.is_some_and(|uid| of.contains(&uid));
+        let mut counts: BTreeMap<Option<DocumentUid>, usize> = BTreeMap::new();
+        let fits = |row: &&DocumentRow| {
+            let count = counts.entry(row.amends).or_default();
+            *count += 1;
+            *count <= AMENDING_MAX
+        };
+        Ok(rows.filter(amends).filter(fits).cloned().collect())
+    }
+
+    async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError> {
+        let known = |id: &&String| {
+            let mut rows = self.tables.documents.values();
+            rows.any(|row| row.identity.document_id == **id)
+        };
+        Ok(of.iter().filter(known).cloned().collect())
+    }
+
             .outbox
             .values()
             .filter(|row| row.outgoing.awaits_taken())
@@ -287,14 +308,14 @@ impl Transaction for MemoryTransaction {
 
     async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let mut rows = forwarded_before(&self.tables, before);
-        rows.retain(|row| !row.alerted);
+        rows.retain(|row| !row.alerted && !row.recalled);
         rows.truncate(max);
         Ok(rows)
     }
 
     async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let mut rows = forwarded_before(&self.tables, Timestamp::MAX);
-        rows.retain(|row| row.system == *system);
+        rows.retain(|row| row.system == *system && !row.recalled);
         rows.truncate(max);
         Ok(rows)
     }
@@ -320,6 +341,17 @@ impl Transaction for MemoryTransaction {
             row.place = OutboxPlace::Waiting { not_before: None };
             self.put(|t| &mut t.outbox, row.delivery, row);
         }
+    async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = self.tables.outbox.values();
+        let mut rows: Vec<OutboxRow> = rows
+            .filter(|row| row.is_order() && row.is_claimable(now))
+            .cloned()
+            .collect();
+        rows.sort_by_key(|row| (row.event, row.line));
+        rows.truncate(max);
+        Ok(rows)
+    }
+
         Ok(count)
     }
 

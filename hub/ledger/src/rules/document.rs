@@ -178,6 +178,8 @@ fn accept(
             warnings,
             directory_version: s.directory_version,
             recipients: u32::try_from(recipients.len()).unwrap_or(u32::MAX),
+            amends: None,
+            replaces: Vec::new(),
             held: park.is_some(),
         },
         recipients.clone(),
@@ -264,6 +266,8 @@ fn schedule(
                 state,
                 business: BusinessState::default(),
                 change: ChangeState::default(),
+                revision: 0,
+                recalled: None,
             }
         })
         .collect()

@@ -282,6 +282,9 @@ impl Work {
 
     /// Posts a receipt, refusal or notice: JSON that travels in the row.
     pub(crate) fn post_answer(
+                failed: 0,
+                ordered_back: Vec::new(),
+                recalled: false,
         &mut self,
         system: SystemId,
         outgoing: Outgoing,
