@@ -32,5 +32,6 @@ pub use problem::{Column, Problem, ProblemKind, Severity};
 pub use resolve::{Matched, Resolution};
 pub use snapshot::{Directory, DirectoryError};
 pub use system::{
-    CertificateRow, ConflictPolicy, SignaturePolicy, System, SystemKind, SystemPolicy, SystemStatus,
+    CertificateRow, ConflictPolicy, Sha1Policy, SignaturePolicy, System, SystemKind, SystemPolicy,
+    SystemStatus,
 };

@@ -87,6 +87,8 @@ columns! {
     Signature = "signature",
     /// Policy for identity conflicts.
     Conflict = "conflict",
+    /// Policy for SHA-1 in XML signatures.
+    XmlSha1 = "xml_sha1",
 }
 
 /// What is wrong. Its word ([`ProblemKind::code`]) is stable.

@@ -95,6 +95,9 @@ pub struct SystemPolicy {
     pub signature: SignaturePolicy,
     /// What happens to other bytes under a document identity seen before.
     pub identity_conflict: ConflictPolicy,
+    /// Whether its XML signatures may rest on SHA-1.
+    #[serde(skip_serializing_if = "Sha1Policy::is_refuse")]
+    pub xml_sha1: Sha1Policy,
 }
 
 /// How a submission must be signed.
@@ -127,6 +130,26 @@ pub enum ConflictPolicy {
     Refuse,
     /// Delivered, with a warning.
     Deliver,
+}
+
+/// Whether XML signatures of a system may rest on SHA-1, which two different texts can share. For systems that
+/// cannot do better yet; the verdict then says so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sha1Policy {
+    /// No: such a signature does not hold (`dsig-sha1`).
+    #[default]
+    Refuse,
+    /// Yes.
+    Allow,
+}
+
+impl Sha1Policy {
+    /// Whether it is the default, which the directory's JSON leaves out.
+    #[must_use]
+    pub const fn is_refuse(&self) -> bool {
+        matches!(self, Self::Refuse)
+    }
 }
 
 /// A certificate bound to a system. What the certificate itself says is for the verifier of seals.
@@ -185,6 +208,7 @@ words!(SignaturePolicy {
     None = "none",
 });
 words!(ConflictPolicy { Park = "park", Refuse = "refuse", Deliver = "deliver" });
+words!(Sha1Policy { Refuse = "refuse", Allow = "allow" });
 
 #[cfg(test)]
 mod tests {
@@ -201,11 +225,30 @@ mod tests {
         same(SystemStatus::ALL);
         same(SignaturePolicy::ALL);
         same(ConflictPolicy::ALL);
+        same(Sha1Policy::ALL);
         assert_eq!(
             SignaturePolicy::from_word(" Channel "),
             Some(SignaturePolicy::ChannelVouches)
         );
         assert_eq!(SystemKind::from_word("axis"), None);
+    }
+
+    #[test]
+    fn a_policy_without_sha1_is_written_as_it_always_was() {
+        let json = |policy: SystemPolicy| serde_json::to_string(&policy).unwrap();
+        let usual = json(SystemPolicy::default());
+        assert_eq!(usual, r#"{"signature":"either","identity_conflict":"park"}"#);
+        let legacy = SystemPolicy {
+            xml_sha1: Sha1Policy::Allow,
+            ..SystemPolicy::default()
+        };
+        assert!(json(legacy).contains(r#""xml_sha1":"allow""#));
+        for policy in [SystemPolicy::default(), legacy] {
+            assert_eq!(
+                serde_json::from_str::<SystemPolicy>(&json(policy)).unwrap(),
+                policy
+            );
+        }
     }
 
     #[test]

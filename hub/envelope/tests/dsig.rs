@@ -246,10 +246,14 @@ fn sha1_is_refused_unless_allowed_and_then_said() {
         panic!("allowed SHA-1 was refused");
     };
     assert_eq!(valid.strength(), Strength::LegacySha1);
-    let SignatureState::Valid { algorithm, .. } = DsigVerdict::Valid(valid).into() else {
+    let SignatureState::Valid {
+        algorithm, strength, ..
+    } = DsigVerdict::Valid(valid).into()
+    else {
         panic!("valid stays valid");
     };
     assert_eq!(algorithm, "ed25519 (sha1)");
+    assert_eq!(strength, Strength::LegacySha1);
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 #[path = "flow/attachments.rs"]
 mod attachments;
+#[path = "flow/sha1.rs"]
+mod sha1;
 #[path = "flow/trust.rs"]
 mod trust;
 

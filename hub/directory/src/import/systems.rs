@@ -16,7 +16,7 @@ use crate::edit::{EditError, Editor};
 use crate::prefix::RoutePrefix;
 use crate::problem::{Column, Problem, ProblemKind};
 use crate::snapshot::Directory;
-use crate::system::{ConflictPolicy, SignaturePolicy, System, SystemKind, SystemPolicy};
+use crate::system::{ConflictPolicy, Sha1Policy, SignaturePolicy, System, SystemKind, SystemPolicy};
 
 /// The kind of the row that tells the province's own prefixes. Its `system` is empty or the same word.
 pub(super) const HOME: &str = "home";
@@ -28,6 +28,7 @@ const COLUMNS: &[Column] = &[
     Column::Prefixes,
     Column::Signature,
     Column::Conflict,
+    Column::XmlSha1,
     Column::Note,
 ];
 
@@ -97,6 +98,7 @@ struct Told {
     prefixes: Option<Vec<RoutePrefix>>,
     signature: Option<SignaturePolicy>,
     conflict: Option<ConflictPolicy>,
+    xml_sha1: Option<Sha1Policy>,
     /// `Some("")` takes the note away.
     note: Option<String>,
 }
@@ -159,6 +161,10 @@ fn read_row(row: &sheet::Row, problems: &mut Vec<Problem>) -> Result<SystemRow, 
         Some(word) => Some(ConflictPolicy::from_word(word).ok_or_else(|| unknown(Column::Conflict, word))?),
         None => None,
     };
+    let xml_sha1 = match cell(Column::XmlSha1) {
+        Some(word) => Some(Sha1Policy::from_word(word).ok_or_else(|| unknown(Column::XmlSha1, word))?),
+        None => None,
+    };
     Ok(SystemRow::System(Told {
         id,
         name,
@@ -166,6 +172,7 @@ fn read_row(row: &sheet::Row, problems: &mut Vec<Problem>) -> Result<SystemRow, 
         prefixes,
         signature,
         conflict,
+        xml_sha1,
         note: row.text(Column::Note).map(text::clean),
     }))
 }
@@ -200,6 +207,7 @@ fn apply(
         let policy = SystemPolicy {
             signature: told.signature.unwrap_or_default(),
             identity_conflict: told.conflict.unwrap_or_default(),
+            xml_sha1: told.xml_sha1.unwrap_or_default(),
         };
         let rows = told.prefixes.unwrap_or_default().into_iter().map(Dated::always);
         editor.add_system(System {
@@ -225,6 +233,7 @@ fn apply(
     system.name = told.name;
     system.policy.signature = told.signature.unwrap_or(known.policy.signature);
     system.policy.identity_conflict = told.conflict.unwrap_or(known.policy.identity_conflict);
+    system.policy.xml_sha1 = told.xml_sha1.unwrap_or(known.policy.xml_sha1);
     if let Some(note) = told.note {
         system.note = Some(note).filter(|note| !note.is_empty());
     }
@@ -237,6 +246,8 @@ fn apply(
         Some(before.signature),
         Some(after.signature),
     );
+    let sha1 = (before.xml_sha1, after.xml_sha1);
+    field_change(&mut fields, Column::XmlSha1, Some(sha1.0), Some(sha1.1));
     let (before, after) = (before.identity_conflict, after.identity_conflict);
     field_change(&mut fields, Column::Conflict, Some(before), Some(after));
     let (before, after) = (&known.prefixes, &system.prefixes);

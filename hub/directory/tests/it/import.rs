@@ -313,6 +313,34 @@ fn systems_that_are_wrong() {
 }
 
 #[test]
+fn sha1_is_allowed_system_by_system() {
+    let base = directory(SYSTEMS, AGENCIES);
+    let policy = |directory: &Directory, id: &str| {
+        let mut systems = directory.systems();
+        systems.find(|s| s.id.as_str() == id).unwrap().policy.xml_sha1
+    };
+    let csv = "system,name,kind,xml_sha1\nso,Sở,agency,Allow\nmoi,Mới,agency,allow\nxa,Xã,tenant,\nbad,B,agency,yes\n";
+    let report = import_systems(&base, csv.as_bytes(), &options(JULY));
+    assert_eq!(
+        changes(&report),
+        "+ moi Mới\n~ so xml_sha1: refuse > allow\n- quoc-gia Trục quốc gia\n"
+    );
+    assert_eq!(report.problems.len(), 1);
+    assert_eq!(report.problems[0].kind.code(), "policy-unknown");
+    for (id, expected) in [("so", "allow"), ("moi", "allow"), ("xa", "refuse")] {
+        assert_eq!(policy(&report.next, id).as_str(), expected, "{id}");
+    }
+    // A file that does not speak of it leaves it; an empty cell too.
+    let silent = "system,name,kind,xml_sha1\nso,Sở,agency,\n";
+    let kept = import_systems(&report.next, silent.as_bytes(), &options(JULY));
+    assert_eq!(policy(&kept.next, "so").as_str(), "allow");
+    let back = "system,name,kind,xml_sha1\nso,Sở,agency,refuse\n";
+    let back = import_systems(&kept.next, back.as_bytes(), &options(JULY));
+    assert_eq!(policy(&back.next, "so").as_str(), "refuse");
+    assert_eq!(Directory::from_json(&report.next.to_json()).unwrap(), report.next);
+}
+
+#[test]
 fn systems_change_by_date() {
     let base = directory(SYSTEMS, AGENCIES);
     let csv = "system,name,kind,prefixes,signature\nquoc-gia,Trục quốc gia,gateway,G;K,seal\n";

@@ -276,15 +276,15 @@ impl Work {
                 attempts: 0,
                 place: OutboxPlace::Waiting { not_before: None },
                 alerted: false,
+                failed: 0,
+                ordered_back: Vec::new(),
+                recalled: false,
             },
         );
     }
 
     /// Posts a receipt, refusal or notice: JSON that travels in the row.
     pub(crate) fn post_answer(
-                failed: 0,
-                ordered_back: Vec::new(),
-                recalled: false,
         &mut self,
         system: SystemId,
         outgoing: Outgoing,

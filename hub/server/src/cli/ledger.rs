@@ -1,4 +1,6 @@
-//! `truc ledger …`: does it balance, is it whole.
+//! `truc ledger …`: does it balance, is it whole, what happened to the hub itself.
+
+mod events;
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -24,6 +26,11 @@ pub enum Command {
         after_help = "Examples:\n  truc ledger verify\n  truc ledger verify --bodies                every stored packet against its digest; takes long\n\nReads only; a running hub is not disturbed. Exit 1 on any difference."
     )]
     Verify(VerifyArguments),
+    /// What happened to the hub itself, newest first: starts, changes of directory, systems and trust
+    #[command(
+        after_help = "Examples:\n  truc ledger events\n  truc ledger events --kind trust-changed      which anchors and revocation lists, since when\n  truc ledger events --json | jq .events[0]\n\nThe events of a document: truc document trace."
+    )]
+    Events(events::Options),
 }
 
 /// Options of `truc ledger balance`.
@@ -57,6 +64,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
     match command {
         Command::Balance(options) => balance(&opened, &options).await,
         Command::Verify(options) => verify(&opened, &options).await,
+        Command::Events(options) => events::list(&opened, &options).await,
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use jiff::civil::{Date, DateTime};
 use jiff::{Timestamp, ToSpan as _};
-use truc_directory::{Directory, SignaturePolicy, SystemKind};
+use truc_directory::{Directory, Sha1Policy, SignaturePolicy, SystemKind};
 use truc_ledger::Ledger;
 use truc_model::clock::viet_nam;
 use truc_model::{AgencyCode, Party, SignatureState, SignatureStrength, SignatureVerdict};
@@ -156,6 +156,14 @@ pub(super) const fn policy(policy: SignaturePolicy) -> &'static str {
         SignaturePolicy::XmlDsig => "chữ ký XML (xml-dsig)",
         SignaturePolicy::ChannelVouches => "kênh chuyển bảo đảm (channel)",
         SignaturePolicy::None => "không đòi hỏi (none)",
+    }
+}
+
+/// Whether XML signatures may rest on SHA-1, in words.
+pub(super) const fn sha1(policy: Sha1Policy) -> &'static str {
+    match policy {
+        Sha1Policy::Refuse => "không chấp nhận (refuse)",
+        Sha1Policy::Allow => "chấp nhận, có ghi rõ trong kết quả kiểm tra (allow)",
     }
 }
 

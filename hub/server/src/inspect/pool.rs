@@ -23,9 +23,10 @@ use super::worker::{Bounds, GREETING, NO_MEMORY};
 use crate::config::Inspect;
 use crate::telemetry::{Event, emit};
 
-/// Most PDFs that wait for a worker at once. Beyond it the next is `unchecked` at once: what waits is a
-/// document in hand, and those without PDFs must not be kept out by it.
-pub const WAITING_MAX: usize = 64;
+/// Most PDFs that wait for a worker at once: four times the documents a hub has in hand unless set otherwise
+/// (`broker.prefetch_document`), each of which waits for one PDF at a time. Beyond it the next is `unchecked`
+/// at once. Below it everyone has its turn, or its deadline.
+pub const WAITING_MAX: usize = 1024;
 
 /// How long a new worker may take to say that it is ready.
 const START_MAX: Duration = Duration::from_secs(5);

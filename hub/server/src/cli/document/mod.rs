@@ -4,12 +4,13 @@ mod list;
 mod pdf;
 mod resend;
 mod show;
+mod signatures;
 mod tell;
 mod trace;
 
 use clap::Subcommand;
 use serde_json::json;
-use truc_ledger::DocumentView;
+use truc_ledger::{DocumentView, Fact};
 
 use super::Context;
 use super::answer::{Answer, Exit, Trouble};
@@ -33,6 +34,11 @@ pub enum Command {
         after_help = "Examples:\n  truc document trace 1234/UBND-VP\n  truc document trace 000.00.00.H60,2026/11/23,1234/UBND-VP\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation."
     )]
     Trace(Which),
+    /// Count documents by who answers for them, and attached PDFs by what they bear
+    #[command(
+        after_help = "Examples:\n  truc document signatures --since 01/11/2026 --until 30/11/2026\n  truc document signatures --json | jq .answered_by\n\nOf documents accepted in the period; refusals because of a signature are counted apart.\nWords: docs/reference/xml-signature.md, pdf-signature.md."
+    )]
+    Signatures(signatures::Options),
     /// Send untaken deliveries of a document again, under the same delivery ids
     #[command(
         after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --to 000.20.30.H60 --reason 'khôi phục từ sao lưu'\n\nAn adapter that has a delivery already recognises it by its id.\nThe reason is kept in the ledger: no personal data."
@@ -56,6 +62,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
     let opened = Opened::open(context).await?;
     match command {
         Command::List(options) => list::list(&opened, &options).await,
+        Command::Signatures(options) => signatures::signatures(&opened, &options).await,
         Command::Show(which) => match find(&opened, &which.id).await? {
             Found::One(view) => show::show(&opened, &view),
             Found::Other(answer) => Ok(answer),
@@ -69,6 +76,11 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
             Found::Other(answer) => Ok(answer),
         },
     }
+}
+
+/// Tells what happened to the hub itself.
+pub(super) fn tell_of_hub(opened: &Opened, fact: &Fact) -> String {
+    tell::tell(opened, &[], fact)
 }
 
 /// What an id names.

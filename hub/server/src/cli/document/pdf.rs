@@ -73,7 +73,7 @@ fn row(name: &str, result: &str, signature: &PdfSignature) -> [String; 5] {
 }
 
 /// What a word of [`PdfSignatures::word`] means (`docs/reference/pdf-signature.md`).
-fn label(word: &str) -> &'static str {
+pub(super) fn label(word: &str) -> &'static str {
     match word {
         "intact" => "Chữ ký nguyên vẹn",
         "partial" => "Có phần thêm sau khi ký",

@@ -4,7 +4,7 @@ use jiff::civil::Date;
 use serde_json::json;
 use truc_directory::{Directory, Editor, RoutePrefix, SignaturePolicy, System, Validity};
 use truc_envelope::seal::BoundCertificate;
-use truc_model::AgencyCode;
+use truc_model::{AgencyCode, SystemId};
 
 use super::super::Context;
 use super::super::answer::{Answer, Trouble};
@@ -53,7 +53,7 @@ pub(super) async fn add(context: &Context, opened: &Opened, options: &AddOptions
     };
 
     let new = opened.directory.system(id).is_none();
-    let changed = save(opened, &next, id, if new { "added" } else { "completed" }).await?;
+    let changed = save(opened, &next, id, &change(&opened.directory, &next, id)).await?;
     let mut account = "chưa tạo (--no-account)".to_owned();
     let mut made = false;
     if let Some((accounts, has)) = has_account {
@@ -129,8 +129,9 @@ fn edit(
             truc_directory::SystemPolicy::default()
         }
     };
-    if let Some(signature) = options.signature {
-        policy.signature = signature;
+    if options.signature.is_some() || options.xml_sha1.is_some() {
+        policy.signature = options.signature.unwrap_or(policy.signature);
+        policy.xml_sha1 = options.xml_sha1.unwrap_or(policy.xml_sha1);
         editor
             .set_policy(id, policy)
             .map_err(|error| edit_trouble(&error))?;
@@ -176,6 +177,20 @@ fn edit(
     Ok(editor.finish())
 }
 
+/// What the ledger is told: `added`, `completed`, and beside it what it may do that it could not before, or the
+/// reverse.
+fn change(before: &Directory, next: &Directory, id: &SystemId) -> String {
+    let sha1 = |directory: &Directory| directory.system(id).map(|known| known.policy.xml_sha1);
+    let word = match sha1(before) {
+        None => "added",
+        Some(_) => "completed",
+    };
+    match sha1(next) {
+        Some(now) if now != sha1(before).unwrap_or_default() => format!("{word}, xml_sha1={now}"),
+        _ => word.to_owned(),
+    }
+}
+
 fn same(what: &str, asked: Option<&str>, known: &str) -> Result<(), Trouble> {
     match asked {
         Some(asked) if asked.trim() != known => Err(Trouble::new(
@@ -208,6 +223,7 @@ fn page(
         facts.add("Loại", words::kind(system.kind));
         facts.add("Phục vụ", format!("{} cơ quan", number(serves as u64)));
         facts.add("Chính sách ký", words::policy(system.policy.signature));
+        facts.add("Chữ ký XML dùng SHA-1", words::sha1(system.policy.xml_sha1));
         let needs_seal = matches!(
             system.policy.signature,
             SignaturePolicy::Either | SignaturePolicy::Seal

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use truc_directory::{
-    CertificateRow, Directory, EditError, Editor, SignaturePolicy, SystemKind, SystemStatus, Validity,
+    CertificateRow, Directory, EditError, Editor, Sha1Policy, SignaturePolicy, SystemKind, SystemStatus, Validity,
 };
 use truc_envelope::seal::BoundCertificate;
 use truc_ledger::{DirectorySummary, NewDirectory, Note};
@@ -31,7 +31,7 @@ pub(super) use broker::{accounts, accounts_next, broker_next};
 pub enum Command {
     /// Register a system: directory, broker account, inbox. Completes one that is half there
     #[command(
-        after_help = "Examples:\n  truc system add so-tnmt --name 'Sở Tài nguyên và Môi trường' --kind agency \\\n      --serves 000.00.09.H60 --certificate so-tnmt.pem --password-file so-tnmt.password\n  truc system add truc-quoc-gia --name 'Trục liên thông quốc gia' --kind gateway \\\n      --route G --route H53 --signature channel --password-file qg.password\n  truc system add xa-tuyen-quang --password-file xa.password     imported, no account yet\n\nThe password is made here and written to the file alone (mode 0600), never on the screen.\nWorks while the hub runs; safe to repeat."
+        after_help = "Examples:\n  truc system add so-tnmt --name 'Sở Tài nguyên và Môi trường' --kind agency \\\n      --serves 000.00.09.H60 --certificate so-tnmt.pem --password-file so-tnmt.password\n  truc system add truc-quoc-gia --name 'Trục liên thông quốc gia' --kind gateway \\\n      --route G --route H53 --signature channel --password-file qg.password\n  truc system add xa-tuyen-quang --password-file xa.password     imported, no account yet\n  truc system add so-cu --xml-sha1 allow                         its software signs with SHA-1\n\nThe password is made here and written to the file alone (mode 0600), never on the screen.\nWorks while the hub runs; safe to repeat."
     )]
     Add(AddOptions),
     /// Give a system a new password or a new certificate
@@ -91,6 +91,9 @@ pub struct AddOptions {
     /// either, seal, xml-dsig, channel or none
     #[arg(long, value_name = "POLICY", value_parser = signature)]
     pub signature: Option<SignaturePolicy>,
+    /// XML signatures that rest on SHA-1: refuse, or allow for a system that cannot do better yet
+    #[arg(long, value_name = "POLICY", value_parser = xml_sha1)]
+    pub xml_sha1: Option<Sha1Policy>,
     /// Where to write the new account's password (a new file, mode 0600)
     #[arg(long, value_name = "OUT")]
     pub password_file: Option<PathBuf>,
@@ -237,6 +240,10 @@ fn edit_trouble(error: &EditError) -> Trouble {
 
 fn kind(word: &str) -> Result<SystemKind, String> {
     SystemKind::from_word(word).ok_or_else(|| "expected tenant, agency or gateway".to_owned())
+}
+
+fn xml_sha1(word: &str) -> Result<Sha1Policy, String> {
+    Sha1Policy::from_word(word).ok_or_else(|| "expected refuse or allow".to_owned())
 }
 
 fn signature(word: &str) -> Result<SignaturePolicy, String> {

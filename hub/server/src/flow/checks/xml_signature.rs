@@ -2,7 +2,8 @@
 //! the calling system. It refuses nothing by itself: a seal can stand in its place, and what a gateway
 //! relays cannot have kept its signature whole. Whether somebody answers for the bytes is the next check's.
 
-use truc_envelope::dsig::{DsigPolicy, DsigVerdict, verify_with_candidates};
+use truc_directory as directory;
+use truc_envelope::dsig::{DsigPolicy, DsigVerdict, Sha1Policy, verify_with_candidates};
 use truc_envelope::{Packet, SignaturePresence};
 use truc_model::{Refusal, RefusalCode, SignatureState, refusal::Place};
 
@@ -20,9 +21,17 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         return Next::Continue;
     }
     let bound = e.rules.certificates_of(system);
+    let asked = e
+        .rules
+        .directory
+        .system(system)
+        .map(|known| known.policy.xml_sha1);
     let policy = DsigPolicy {
         limits: e.rules.limits,
-        ..DsigPolicy::default()
+        sha1: match asked.unwrap_or_default() {
+            directory::Sha1Policy::Refuse => Sha1Policy::Refused,
+            directory::Sha1Policy::Allow => Sha1Policy::Allowed,
+        },
     };
     let body = &e.received.message.body;
     match verify_with_candidates(body, &policy, &e.rules.trust, e.received.received_at, bound) {
