@@ -305,7 +305,6 @@ impl Snapshot for SqliteSnapshot {
         self.all(query, row::outbox).await
     }
 
-    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
     async fn ordered_back(
         &mut self,
         system: Option<&SystemId>,
@@ -331,6 +330,7 @@ impl Snapshot for SqliteSnapshot {
         limits::sent_late(&mut self.0, query).await
     }
 
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
         let query = sqlx::query("SELECT bytes FROM body WHERE sha256 = $1").bind(sha256.as_bytes().to_vec());
         self.one(query, |row| Ok(Arc::from(row.bytes("bytes")?))).await
     }

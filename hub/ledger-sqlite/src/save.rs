@@ -175,9 +175,9 @@ fn document(row: &DocumentRow) -> Result<Value, StoreError> {
         row.directory_version,
         row.recipients,
         u8::from(row.held),
-    ]))
         row.amends,
         text(&row.replaces)?,
+    ]))
 }
 
 fn recipient(row: &RecipientRow) -> Result<Value, StoreError> {
@@ -192,9 +192,9 @@ fn recipient(row: &RecipientRow) -> Result<Value, StoreError> {
         text(&row.state)?,
         row.business.as_str(),
         row.change.as_str(),
-    ]))
         row.revision,
         row.recalled,
+    ]))
 }
 
 fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
@@ -209,9 +209,9 @@ fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
         text(&row.codes)?,
         row.system,
         row.delivery,
-    ]))
         row.revision,
         row.recalled,
+    ]))
 }
 
 fn submission(row: &SubmissionRow) -> Result<Value, StoreError> {
@@ -309,10 +309,10 @@ fn outbox(row: &OutboxRow) -> Result<Value, StoreError> {
         owner,
         confirmed,
         u8::from(row.alerted),
-    ]))
         row.failed,
         text(&row.ordered_back)?,
         u8::from(row.recalled),
+    ]))
 }
 
 fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
@@ -327,10 +327,10 @@ fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
         confirmed,
         alerted,
         text(&row.to)?,
-    ]))
         row.failed,
         text(&row.ordered_back)?,
         u8::from(row.recalled),
+    ]))
 }
 
 fn directory(row: &DirectoryRow) -> Result<Value, StoreError> {

@@ -10,8 +10,10 @@ use truc_model::{
     RefusalCode, Sha256, SignatureVerdict, StatusCode, SystemId, TransportState, WithdrawCause,
 };
 
+use crate::alert::AlertChanges;
 use crate::command::{DocumentFacts, HubId, SubmissionKey};
 use crate::event::EventRow;
+use crate::limit::LimitChanges;
 use crate::retention::BodyDeletedRow;
 
 /// An accepted submission. Append-only: the receipt never changes.
@@ -102,11 +104,11 @@ pub struct DocumentRow {
     pub directory_version: u64,
     /// How many recipients it has: the number accepted in the balance.
     pub recipients: u32,
-    /// The document as a whole waits for an operator.
     /// The document it recalls or updates.
     pub amends: Option<DocumentUid>,
     /// The documents it takes the place of.
     pub replaces: Vec<DocumentUid>,
+    /// The document as a whole waits for an operator.
     pub held: bool,
 }
 
@@ -154,11 +156,11 @@ pub struct RecipientRow {
     pub business: BusinessState,
     /// The overlay of recalls and updates.
     pub change: ChangeState,
-}
     /// How many updates it agreed to.
     pub revision: u32,
     /// The event by which its sender took the document back: from then on the bytes are not kept for it.
     pub recalled: Option<u64>,
+}
 
 impl RecipientRow {
     /// The code as written.
@@ -234,7 +236,6 @@ pub enum OutboxBody {
     Inline(String),
 }
 
-/// One message to one inbox. Gone once it is done.
 /// A recipient whose sender wants it back from a message that may have left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OrderedBack {
@@ -250,6 +251,7 @@ pub struct OrderedBack {
     pub attempts: u32,
 }
 
+/// One message to one inbox. Gone once it is done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutboxRow {
     /// Its id: AMQP `message_id` and header `truc-delivery`.
@@ -288,13 +290,13 @@ pub struct OutboxRow {
     pub place: OutboxPlace,
     /// Whether an alert was raised that it is not taken.
     pub alerted: bool,
-}
     /// How many of the attempts surely came to nothing. When it is all of them, the message never left.
     pub failed: u32,
     /// For whom it was ordered back after it may have left.
     pub ordered_back: Vec<OrderedBack>,
     /// It was ordered back for all it is still for: never published again.
     pub recalled: bool,
+}
 
 impl OutboxRow {
     /// Sorts the most urgent first, then the oldest.

@@ -27,10 +27,10 @@ use crate::signatures::{PdfKind, VerdictKind};
 /// to make every further submission slower.
 pub const SAME_DOCUMENTS_MAX: usize = 64;
 
-/// A back end.
 /// Most recalls and updates of one document that a transaction looks at, the oldest.
 pub const AMENDING_MAX: usize = 256;
 
+/// A back end.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Begins the one writing transaction; waits for another to end.
@@ -105,11 +105,11 @@ pub trait Transaction: Send {
     async fn documents_by_number(&mut self, of: &[NumberKey]) -> Result<Vec<DocumentRow>, StoreError>;
     /// Documents by the hub's id.
     async fn documents(&mut self, uids: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError>;
-    /// All recipients of these documents, by position.
     /// Documents that recall or update these: at most [`AMENDING_MAX`] each, the oldest.
     async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError>;
     /// Those of these `DocumentId`s that some document bears, whoever sent it.
     async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError>;
+    /// All recipients of these documents, by position.
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError>;
     /// All statuses of these documents, by event.
     async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError>;
@@ -203,9 +203,6 @@ pub trait Snapshot: Send {
     async fn inboxes(&mut self) -> Result<Vec<InboxCount>, StoreError>;
     /// Forwarded before `before` and untaken, oldest first, alerted or not.
     async fn late(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
-    /// A body.
-    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError>;
-    /// Digests of bodies after `after`, ascending, at most `max`: to walk over all.
     /// Messages that were ordered back after they may have left, oldest first, at most `max`; of one system, or
     /// of all.
     async fn ordered_back(
@@ -219,6 +216,9 @@ pub trait Snapshot: Send {
     async fn ended_limits(&mut self, max: usize) -> Result<Vec<LimitRow>, StoreError>;
     /// Documents that came later than they should have been sent, the newest first.
     async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError>;
+    /// A body.
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError>;
+    /// Digests of bodies after `after`, ascending, at most `max`: to walk over all.
     async fn body_digests(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<Sha256>, StoreError>;
     /// The last version of the directory.
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError>;

@@ -10,8 +10,8 @@ use tokio::sync::OwnedRwLockReadGuard;
 use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256, SystemId};
 
-use super::{Tables, kept};
 use super::write::{forwarded_before, head};
+use super::{Tables, kept, limits};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
@@ -238,7 +238,6 @@ impl Snapshot for MemorySnapshot {
         Ok(rows)
     }
 
-    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
     async fn ordered_back(
         &mut self,
         system: Option<&SystemId>,
@@ -267,6 +266,7 @@ impl Snapshot for MemorySnapshot {
         Ok(limits::sent_late(&self.0, query))
     }
 
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
         Ok(self.0.bodies.get(&sha256).map(Arc::clone))
     }
 

@@ -216,6 +216,27 @@ impl Transaction for MemoryTransaction {
         Ok(found.cloned().collect())
     }
 
+    async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
+        let rows = self.tables.by_event.values();
+        let rows = rows.filter_map(|uid| self.tables.documents.get(uid));
+        let amends = |row: &&DocumentRow| row.amends.is_some_and(|uid| of.contains(&uid));
+        let mut counts: BTreeMap<Option<DocumentUid>, usize> = BTreeMap::new();
+        let fits = |row: &&DocumentRow| {
+            let count = counts.entry(row.amends).or_default();
+            *count += 1;
+            *count <= AMENDING_MAX
+        };
+        Ok(rows.filter(amends).filter(fits).cloned().collect())
+    }
+
+    async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError> {
+        let known = |id: &&String| {
+            let mut rows = self.tables.documents.values();
+            rows.any(|row| row.identity.document_id == **id)
+        };
+        Ok(of.iter().filter(known).cloned().collect())
+    }
+
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError> {
         let found = documents.iter().flat_map(|uid| {
             let range = (*uid, 0)..=(*uid, u32::MAX);
@@ -251,27 +272,6 @@ impl Transaction for MemoryTransaction {
         let mut queues: BTreeMap<SystemId, InboxQueue> = BTreeMap::new();
         for row in self
             .tables
-    async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
-        let rows = self.tables.by_event.values();
-        let rows = rows.filter_map(|uid| self.tables.documents.get(uid));
-        let amends = |row: &&DocumentRow| row.amends.is_some_and(|uid| of.contains(&uid));
-        let mut counts: BTreeMap<Option<DocumentUid>, usize> = BTreeMap::new();
-        let fits = |row: &&DocumentRow| {
-            let count = counts.entry(row.amends).or_default();
-            *count += 1;
-            *count <= AMENDING_MAX
-        };
-        Ok(rows.filter(amends).filter(fits).cloned().collect())
-    }
-
-    async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError> {
-        let known = |id: &&String| {
-            let mut rows = self.tables.documents.values();
-            rows.any(|row| row.identity.document_id == **id)
-        };
-        Ok(of.iter().filter(known).cloned().collect())
-    }
-
             .outbox
             .values()
             .filter(|row| row.outgoing.awaits_taken())
@@ -299,6 +299,17 @@ impl Transaction for MemoryTransaction {
         let rows = self.tables.outbox.values();
         let mut rows: Vec<OutboxRow> = rows
             .filter(|row| !row.outgoing.awaits_taken() && row.is_claimable(now))
+            .cloned()
+            .collect();
+        rows.sort_by_key(|row| (row.event, row.line));
+        rows.truncate(max);
+        Ok(rows)
+    }
+
+    async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = self.tables.outbox.values();
+        let mut rows: Vec<OutboxRow> = rows
+            .filter(|row| row.is_order() && row.is_claimable(now))
             .cloned()
             .collect();
         rows.sort_by_key(|row| (row.event, row.line));
@@ -341,17 +352,6 @@ impl Transaction for MemoryTransaction {
             row.place = OutboxPlace::Waiting { not_before: None };
             self.put(|t| &mut t.outbox, row.delivery, row);
         }
-    async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let rows = self.tables.outbox.values();
-        let mut rows: Vec<OutboxRow> = rows
-            .filter(|row| row.is_order() && row.is_claimable(now))
-            .cloned()
-            .collect();
-        rows.sort_by_key(|row| (row.event, row.line));
-        rows.truncate(max);
-        Ok(rows)
-    }
-
         Ok(count)
     }
 
