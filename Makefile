@@ -1,7 +1,7 @@
 # Two commands do it all: `make demo` runs the main job, `make test` passes the tests.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench fuzz clean
 
 # Test builds have the kill points of the crash tests compiled in; the demo and releases do not.
 CRASH := --features truc-server/crash-points,truc-folder/crash-points
@@ -32,6 +32,10 @@ bench: ## The hub under load beside a bare forwarder, and the disk's flush laten
 	@.ci/install-parts demo
 	cargo build --release $(PROGRAMS) -p truc-tests --bins
 	target/release/truc-bench
+
+fuzz: ## Every fuzz target for FUZZ_SECONDS (1800), FUZZ_JOBS at a time; fails on a finding
+	@.ci/install-parts fuzz
+	@tests/fuzz/run
 
 clean: ## Remove what was built
 	cargo clean

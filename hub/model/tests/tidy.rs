@@ -191,6 +191,7 @@ fn crates_know_only_whom_they_may() {
         ),
         ("truc-folder", &["truc-adapter-sdk"]),
         ("truc-oracles", &["truc-model", "truc-envelope"]),
+        ("truc-fuzz", &["truc-model", "truc-envelope", "truc-pdf"]),
     ]);
     let mut faults = Vec::new();
     for (name, folder) in members() {
