@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use truc_model::{AgencyCode, AgencyId, CodeForm, SystemId};
 
 use crate::dated::{self, Dated, Validity};
+use crate::succession::Succession;
 
 /// An agency (*cơ quan, đơn vị*). It keeps its id for ever; names, codes, parent and system change by date.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,15 +17,24 @@ pub struct Agency {
     pub names: Vec<Dated<String>>,
     /// Codes, the preferred one first. Several may be in force at once (old and new form).
     pub codes: Vec<CodeRow>,
-    /// Level 1 to [`AgencyCode::MAX_LEVELS`] (QĐ 28/2018 art. 10(2)a), when it was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub level: Option<u8>,
+    /// Level 1 to [`AgencyCode::MAX_LEVELS`] (QĐ 28/2018 art. 10(2)a), when it was told; at most one on any
+    /// day. In JSON a plain number when it never changed.
+    #[serde(
+        default,
+        rename = "level",
+        with = "level",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub levels: Vec<Dated<u8>>,
     /// The body it belongs to. Told, never derived from a code: communes changed depth in 2025.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parent: Vec<Dated<AgencyId>>,
     /// The system that serves it; at most one on any day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub served_by: Vec<Dated<SystemId>>,
+    /// Who took over when it ended (or, told in error and mended, several times); oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub successions: Vec<Succession>,
     /// A remark for the operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -42,6 +52,10 @@ pub struct CodeRow {
     /// The decision that issued or closed it, as told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decision: Option<String>,
+    /// For a closed code of an agency that goes on under another one: the first day on which documents for it
+    /// are no longer forwarded. `None`: they never are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace_until: Option<Date>,
 }
 
 /// What a code is on a given day.
@@ -78,6 +92,8 @@ impl CodeRow {
 impl Agency {
     /// Most codes one agency is given, past ones included.
     pub const MAX_CODES: usize = 64;
+    /// Most successions of one agency: it ends once, unless that was told in error.
+    pub const MAX_SUCCESSIONS: usize = 16;
     /// Longest usual name, in characters (`OrganName`, QCVN 102:2016); longer ones are warned of.
     pub const NAME_MAX: usize = 200;
 
@@ -109,6 +125,12 @@ impl Agency {
             .map(|row| row.state(on))
     }
 
+    /// Its level on a day, when it was told.
+    #[must_use]
+    pub fn level(&self, on: Date) -> Option<u8> {
+        dated::value_on(&self.levels, on).copied()
+    }
+
     /// The body it belongs to on a day.
     #[must_use]
     pub fn parent(&self, on: Date) -> Option<AgencyId> {
@@ -119,6 +141,34 @@ impl Agency {
     #[must_use]
     pub fn assigned(&self, on: Date) -> Option<&SystemId> {
         dated::value_on(&self.served_by, on)
+    }
+}
+
+/// The level in JSON: a plain number when it holds always, else its dated rows.
+mod level {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    use crate::dated::Dated;
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Level {
+        Always(u8),
+        Dated(Vec<Dated<u8>>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(rows: &[Dated<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+        match rows {
+            [row] if *row == Dated::always(row.value) => serializer.serialize_u8(row.value),
+            rows => rows.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Dated<u8>>, D::Error> {
+        Ok(match Level::deserialize(from)? {
+            Level::Always(level) => vec![Dated::always(level)],
+            Level::Dated(rows) => rows,
+        })
     }
 }
 
@@ -133,6 +183,7 @@ mod tests {
             code: AgencyCode::parse(code).unwrap(),
             valid,
             decision: None,
+            grace_until: None,
         }
     }
 
@@ -152,6 +203,7 @@ mod tests {
                         from: Some(date(2020, 1, 1)),
                         to: Some(july),
                     },
+                    decision: None,
                 },
                 Dated {
                     value: "mới".into(),
@@ -159,12 +211,14 @@ mod tests {
                         from: Some(july),
                         to: Some(date(2026, 1, 1)),
                     },
+                    decision: None,
                 },
             ],
             codes: vec![row("H60.31", until(july)), row("H60.91", Validity::since(july))],
-            level: None,
+            levels: Vec::new(),
             parent: Vec::new(),
             served_by: Vec::new(),
+            successions: Vec::new(),
             note: None,
         };
         assert_eq!(agency.name(date(2025, 6, 30)), Some("cũ"));

@@ -23,6 +23,9 @@ pub fn check(directory: &Directory, on: Date) -> Vec<Problem> {
             continue;
         };
         let found = format!("{} {code}", agency.id);
+        if agency.succession(on).is_some() {
+            problems.push(Problem::error(ProblemKind::EndedInForce, &found));
+        }
         if let Some(system) = agency
             .assigned(on)
             .filter(|system| directory.system(system).is_none())
@@ -84,6 +87,7 @@ fn check_systems(directory: &Directory, on: Date, problems: &mut Vec<Problem>) {
     }
     let serving: HashSet<&SystemId> = directory
         .agencies()
+        .filter(|agency| !agency.has_ended(on))
         .filter_map(|agency| agency.assigned(on))
         .collect();
     for system in directory.systems() {

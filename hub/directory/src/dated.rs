@@ -67,6 +67,9 @@ pub struct Dated<T> {
     /// When it holds.
     #[serde(default, skip_serializing_if = "Validity::is_always")]
     pub valid: Validity,
+    /// The decision that made it so, as told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
 }
 
 impl<T> Dated<T> {
@@ -76,6 +79,7 @@ impl<T> Dated<T> {
         Self {
             value,
             valid: Validity::ALWAYS,
+            decision: None,
         }
     }
 }
@@ -89,8 +93,13 @@ pub(crate) fn value_on<T>(rows: &[Dated<T>], on: Date) -> Option<&T> {
 
 /// Makes `value` (or none) hold from `on` until the change after it, if one is planned.
 ///
-/// What held before keeps the days before `on`. Returns whether anything changed.
-pub(crate) fn set_from<T: PartialEq>(rows: &mut Vec<Dated<T>>, value: Option<T>, on: Date) -> bool {
+/// What held before keeps the days before `on`. Returns whether anything changed; a decision alone is no change.
+pub(crate) fn set_from<T: PartialEq>(
+    rows: &mut Vec<Dated<T>>,
+    value: Option<T>,
+    on: Date,
+    decision: Option<&str>,
+) -> bool {
     if value_on(rows, on) == value.as_ref() {
         return false;
     }
@@ -109,7 +118,11 @@ pub(crate) fn set_from<T: PartialEq>(rows: &mut Vec<Dated<T>>, value: Option<T>,
     }
     if let Some(value) = value {
         let valid = Validity { from: Some(on), to };
-        rows.push(Dated { value, valid });
+        rows.push(Dated {
+            value,
+            valid,
+            decision: decision.map(str::to_owned),
+        });
     }
     // `None` sorts first: without beginning is before every beginning.
     rows.sort_by_key(|row| row.valid.from);
@@ -149,16 +162,16 @@ mod tests {
     #[test]
     fn a_change_keeps_the_past_and_what_is_planned() {
         let mut rows = vec![Dated::always("a")];
-        assert!(!set_from(&mut rows, Some("a"), JULY));
-        assert!(set_from(&mut rows, Some("b"), JULY));
-        assert!(set_from(&mut rows, Some("c"), date(2025, 3, 1)));
+        assert!(!set_from(&mut rows, Some("a"), JULY, None));
+        assert!(set_from(&mut rows, Some("b"), JULY, Some("NQ 1")));
+        assert!(set_from(&mut rows, Some("c"), date(2025, 3, 1), None));
         assert_eq!(value_on(&rows, date(2025, 2, 28)), Some(&"a"));
         assert_eq!(value_on(&rows, date(2025, 3, 1)), Some(&"c"));
         assert_eq!(value_on(&rows, JULY), Some(&"b"));
         // A correction on the same day leaves no row of zero days.
-        assert!(set_from(&mut rows, Some("d"), JULY));
+        assert!(set_from(&mut rows, Some("d"), JULY, None));
         assert_eq!(rows.len(), 3);
-        assert!(set_from(&mut rows, None, date(2025, 8, 1)));
+        assert!(set_from(&mut rows, None, date(2025, 8, 1), None));
         assert_eq!(value_on(&rows, date(2025, 8, 1)), None);
         assert_eq!(value_on(&rows, date(2025, 7, 31)), Some(&"d"));
     }

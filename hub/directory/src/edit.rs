@@ -1,5 +1,7 @@
 //! Changes to a directory, one small act each; an [`Editor`] gathers them into the next version.
 
+mod time;
+
 use std::collections::HashMap;
 
 use jiff::civil::Date;
@@ -28,6 +30,8 @@ pub struct Editor<'a> {
     pub(crate) content: Content,
     /// Codes added since `base`.
     new_codes: HashMap<AgencyCode, AgencyId>,
+    /// What decides the changes that follow.
+    decision: Option<String>,
 }
 
 /// A change that cannot be made.
@@ -70,6 +74,12 @@ pub enum EditError {
     /// Prefixes belong to gateways.
     #[error("expected a gateway, found {0}")]
     NotAGateway(SystemId),
+    /// The agency has ended already.
+    #[error("expected an agency that goes on, found {0} ended")]
+    Ended(AgencyId),
+    /// The agency would be its own successor, directly or through others.
+    #[error("expected a successor, found {0} in its own succession")]
+    OwnSuccessor(AgencyId),
     /// The end is not after the beginning.
     #[error("expected dates in order")]
     Dates,
@@ -94,6 +104,7 @@ impl<'a> Editor<'a> {
             base,
             content: base.content().clone(),
             new_codes: HashMap::new(),
+            decision: None,
         }
     }
 
@@ -316,9 +327,10 @@ impl<'a> Editor<'a> {
             id,
             names: vec![Dated::always(name.to_owned())],
             codes: Vec::with_capacity(codes.len()),
-            level: None,
+            levels: Vec::new(),
             parent: Vec::new(),
             served_by: Vec::new(),
+            successions: Vec::new(),
             note: None,
         };
         for row in codes {
@@ -375,7 +387,9 @@ impl<'a> Editor<'a> {
         if name.is_empty() {
             return Err(EditError::Nameless);
         }
-        dated::set_from(&mut self.agency_mut(agency)?.names, Some(name.to_owned()), on);
+        let decision = self.decision.clone();
+        let names = &mut self.agency_mut(agency)?.names;
+        dated::set_from(names, Some(name.to_owned()), on, decision.as_deref());
         Ok(())
     }
 
@@ -387,7 +401,9 @@ impl<'a> Editor<'a> {
         if let Some(system) = system {
             self.system_mut(system)?;
         }
-        set_first_always(&mut self.agency_mut(agency)?.served_by, system.cloned(), on);
+        let decision = self.decision.clone();
+        let rows = &mut self.agency_mut(agency)?.served_by;
+        set_first_always(rows, system.cloned(), on, decision.as_deref());
         Ok(())
     }
 
@@ -404,7 +420,9 @@ impl<'a> Editor<'a> {
         if let Some(parent) = parent {
             self.agency_mut(parent)?;
         }
-        set_first_always(&mut self.agency_mut(agency)?.parent, parent, on);
+        let decision = self.decision.clone();
+        let rows = &mut self.agency_mut(agency)?.parent;
+        set_first_always(rows, parent, on, decision.as_deref());
         Ok(())
     }
 
@@ -426,6 +444,11 @@ impl<'a> Editor<'a> {
         }
     }
 
+    pub(crate) fn agency(&self, id: AgencyId) -> Option<&Agency> {
+        let place = self.content.agency_place(id)?;
+        self.content.agencies.get(place)
+    }
+
     pub(crate) fn agency_mut(&mut self, id: AgencyId) -> Result<&mut Agency, EditError> {
         let place = self
             .content
@@ -442,13 +465,21 @@ impl<'a> Editor<'a> {
 }
 
 /// A first value holds always: a directory told today is also right about yesterday's documents.
-pub(crate) fn set_first_always<T: PartialEq>(rows: &mut Vec<Dated<T>>, value: Option<T>, on: Date) -> bool {
+pub(crate) fn set_first_always<T: PartialEq>(
+    rows: &mut Vec<Dated<T>>,
+    value: Option<T>,
+    on: Date,
+    decision: Option<&str>,
+) -> bool {
     match (rows.is_empty(), value) {
         (true, Some(value)) => {
-            rows.push(Dated::always(value));
+            rows.push(Dated {
+                decision: decision.map(str::to_owned),
+                ..Dated::always(value)
+            });
             true
         }
-        (_, value) => dated::set_from(rows, value, on),
+        (_, value) => dated::set_from(rows, value, on, decision),
     }
 }
 
@@ -480,6 +511,7 @@ fn set_of_prefixes(
         next.push(Dated {
             value: prefix.clone(),
             valid: Validity { from, to },
+            decision: None,
         });
         sort_prefixes(&mut next);
     }

@@ -5,8 +5,11 @@
 //! keeps the versions in its ledger and resolves each recipient on one snapshot, at the date of receipt.
 //! Changes are made by an [`Editor`] or an import, each of which gives the next version.
 //!
-//! What this crate leaves out: I/O of any kind, what a certificate says (only who holds it), and the
-//! succession of agencies: a closed code is told as closed, never forwarded.
+//! Agencies end, merge and split: a [`Succession`] says who took over, and a whole reorganisation is one file
+//! ([`reorganise()`]).
+//!
+//! What this crate leaves out: I/O of any kind, what a certificate says (only who holds it), and documents: what
+//! waits for an agency that ended is moved by the ledger.
 
 mod agency;
 mod check;
@@ -15,8 +18,10 @@ mod edit;
 mod import;
 mod prefix;
 mod problem;
+mod reorganise;
 mod resolve;
 mod snapshot;
+mod succession;
 mod system;
 
 pub use agency::{Agency, CodeRow, CodeState};
@@ -29,8 +34,10 @@ pub use import::{
 };
 pub use prefix::{BadPrefix, RoutePrefix};
 pub use problem::{Column, Problem, ProblemKind, Severity};
+pub use reorganise::{Action, AgencyChange, Reorganisation, ReorganiseReport, reorganise};
 pub use resolve::{Matched, Resolution};
 pub use snapshot::{Directory, DirectoryError};
+pub use succession::{Succession, Via};
 pub use system::{
     CertificateRow, ConflictPolicy, Sha1Policy, SignaturePolicy, System, SystemKind, SystemPolicy,
     SystemStatus,

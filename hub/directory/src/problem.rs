@@ -89,6 +89,16 @@ columns! {
     Conflict = "conflict",
     /// Policy for SHA-1 in XML signatures.
     XmlSha1 = "xml_sha1",
+    /// What a row of a reorganisation does.
+    Action = "action",
+    /// A code of the agency it is done to.
+    OldCode = "old_code",
+    /// New codes, or those of the successors; of `home` the prefixes.
+    NewCode = "new_code",
+    /// The day of the reorganisation.
+    On = "on",
+    /// The first day on which old codes are no longer forwarded.
+    GraceUntil = "grace_until",
 }
 
 /// What is wrong. Its word ([`ProblemKind::code`]) is stable.
@@ -190,6 +200,45 @@ pub enum ProblemKind {
     HomeMissing,
     /// A system that serves no agency.
     SystemServesNone,
+    /// An agency that somebody took over from has a code in force.
+    EndedInForce,
+    /// No action of a reorganisation.
+    ActionUnknown,
+    /// No agency has or had this code.
+    CodeUnknown,
+    /// More codes than one where one names an agency.
+    OneCodeOnly,
+    /// A merger into several, or a split into one.
+    SuccessorCount,
+    /// Rows of one reorganisation on different days.
+    DateDiffers,
+    /// A cell the action has no use for.
+    CellUnused,
+    /// The agency ends at another line of the file.
+    EndedTwice {
+        /// That line.
+        first: u64,
+    },
+    /// The agency has an action at another line that does not go with this one.
+    ActionsClash {
+        /// That line.
+        first: u64,
+    },
+    /// The agency ended before.
+    AlreadyEnded,
+    /// An agency would be its own successor, directly or through others.
+    SuccessionCycle,
+    /// A successor ends in the same file: mail goes on to the successor's own.
+    SuccessorEnds,
+    /// An agency stays under a parent that ends.
+    ParentEnded,
+    /// Codes in force under a level-1 code that closes.
+    CodesLeft {
+        /// How many.
+        count: usize,
+    },
+    /// The very same file was applied before.
+    AppliedAlready,
 }
 
 impl Problem {

@@ -1,31 +1,35 @@
 //! From a code as written to an agency and the system that serves it, on a day.
 //!
-//! Order: spelling is forgiven; `W` codes are systems; an exactly registered code beats every prefix;
-//! then the longest prefix decides, the province's own before a gateway's. The mechanical other form of
+//! Order: spelling is forgiven; `W` codes are systems; an exactly registered code beats every prefix, a closed
+//! one leads to its one successor as long as its grace runs; then the longest prefix decides, the province's own
+//! before a gateway's. The mechanical other form of
 //! a code is only ever proposed (`spec/edxml.md` §12.4).
 
 use jiff::civil::Date;
 use truc_model::agency::BadCode;
 use truc_model::{AgencyCode, AgencyId, CodeForm, Party, SystemId, UndeliverableCause};
 
-use crate::agency::{Agency, CodeState};
+use crate::agency::{Agency, CodeRow, CodeState};
 use crate::dated::Validity;
 use crate::prefix::RoutePrefix;
 use crate::snapshot::{Content, Directory};
+use crate::succession::{Heir, Via};
 use crate::system::SystemKind;
 
 /// What a code as written means on a day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// A registered code in force.
+    /// A registered code in force, or a closed one within its grace.
     Known {
-        /// Its agency.
+        /// Its agency; of a closed code the one successor.
         agency: AgencyId,
         /// The system that serves the agency: the one assigned, else the gateway whose prefix covers
         /// the code. `None` when there is neither, or the assigned one is not registered.
         system: Option<SystemId>,
         /// How it was found.
         matched: Matched,
+        /// How a closed code led here; `None` for a code in force.
+        via: Option<Via>,
     },
     /// Not registered, and outside the province: a gateway's prefix covers it.
     Outside {
@@ -34,10 +38,19 @@ pub enum Resolution {
         /// The gateway.
         system: SystemId,
     },
-    /// Registered and no longer in force.
+    /// Registered and no longer in force: dissolved, or its grace is over, or it had none.
     Closed {
         /// The agency it belonged to.
         agency: AgencyId,
+        /// Who has its tasks: nobody, the agency itself under another code, one successor, or several.
+        successors: Vec<AgencyId>,
+    },
+    /// Registered, no longer in force, and several agencies took over: an operator decides.
+    Split {
+        /// The agency it belonged to.
+        agency: AgencyId,
+        /// The successors, ascending.
+        successors: Vec<AgencyId>,
     },
     /// The code of a connected system, never a recipient.
     SystemCode {
@@ -69,7 +82,9 @@ impl Resolution {
     #[must_use]
     pub fn party(&self, raw: &str) -> Party {
         match self {
-            Self::Known { agency, .. } | Self::Closed { agency } => Party::Agency(*agency),
+            Self::Known { agency, .. } | Self::Closed { agency, .. } | Self::Split { agency, .. } => {
+                Party::Agency(*agency)
+            }
             Self::Outside { code, .. } => Party::Outside(code.clone()),
             Self::SystemCode { .. } | Self::Unknown { .. } | Self::BadCode(_) => {
                 Party::Unresolved(raw.to_owned())
@@ -77,7 +92,8 @@ impl Resolution {
         }
     }
 
-    /// The system to deliver to, or why there is none.
+    /// The system to deliver to, or why there is none. A split is no cause for the sender: it waits for an
+    /// operator, so who asks here first looks for [`Self::Split`].
     ///
     /// # Errors
     /// The cause to tell the sender.
@@ -85,7 +101,7 @@ impl Resolution {
         match self {
             Self::Known { system, .. } => system.as_ref().ok_or(UndeliverableCause::NoSystem),
             Self::Outside { system, .. } => Ok(system),
-            Self::Closed { .. } => Err(UndeliverableCause::ClosedCode),
+            Self::Closed { .. } | Self::Split { .. } => Err(UndeliverableCause::ClosedCode),
             Self::SystemCode { .. } => Err(UndeliverableCause::SystemCode),
             Self::Unknown { .. } => Err(UndeliverableCause::UnknownCode),
             Self::BadCode(_) => Err(UndeliverableCause::BadCode),
@@ -120,20 +136,81 @@ impl Directory {
     }
 
     fn resolve_registered(&self, agency: &Agency, code: AgencyCode, raw: &str, on: Date) -> Resolution {
-        match agency.code_state(&code, on) {
-            Some(CodeState::InForce) => Resolution::Known {
+        let matched = match code.as_str() == raw {
+            true => Matched::Exact,
+            false => Matched::Spelling,
+        };
+        let Some(row) = agency.codes.iter().find(|row| row.code == code) else {
+            return Resolution::Unknown { code, proposal: None };
+        };
+        match row.state(on) {
+            CodeState::InForce => Resolution::Known {
                 agency: agency.id,
                 system: self.system_of_agency(agency, on).cloned(),
-                matched: match code.as_str() == raw {
-                    true => Matched::Exact,
-                    false => Matched::Spelling,
-                },
+                matched,
+                via: None,
             },
-            Some(CodeState::Closed) => Resolution::Closed { agency: agency.id },
-            Some(CodeState::NotYet) | None => Resolution::Unknown {
+            CodeState::Closed => self.resolve_closed(agency, row, matched, on),
+            CodeState::NotYet => Resolution::Unknown {
                 proposal: agency.code(on).cloned(),
                 code,
             },
+        }
+    }
+
+    fn resolve_closed(&self, agency: &Agency, row: &CodeRow, matched: Matched, on: Date) -> Resolution {
+        let ended = agency.succession(on).map(|step| step.on);
+        // A code that closed before its agency ended had a grace of its own, which still counts.
+        let closed_with_agency = ended.is_some() && row.valid.to == ended;
+        let (heir, grace) = match self.heir(agency, on) {
+            Heir::None => {
+                return Resolution::Closed {
+                    agency: agency.id,
+                    successors: Vec::new(),
+                };
+            }
+            Heir::Several { among, grace_until } => {
+                let held = closed_with_agency && grace_until.is_none_or(|until| on < until);
+                return match held {
+                    true => Resolution::Split {
+                        agency: agency.id,
+                        successors: among,
+                    },
+                    false => Resolution::Closed {
+                        agency: agency.id,
+                        successors: among,
+                    },
+                };
+            }
+            Heir::One { agency: heir, .. } if ended.is_none() => (heir, row.grace_until),
+            Heir::One {
+                agency: heir,
+                grace_until,
+            } if closed_with_agency => (heir, grace_until),
+            Heir::One {
+                agency: heir,
+                grace_until,
+            } => (
+                heir,
+                grace_until.and_then(|until| Some(until.min(row.grace_until?))),
+            ),
+        };
+        let Some((known, grace_until)) = self.agency(heir).zip(grace.filter(|until| on < *until)) else {
+            return Resolution::Closed {
+                agency: agency.id,
+                successors: vec![heir],
+            };
+        };
+        Resolution::Known {
+            agency: heir,
+            system: self.system_of_agency(known, on).cloned(),
+            matched,
+            via: Some(Via {
+                closed: agency.id,
+                renumbered: heir == agency.id,
+                grace_until,
+                code: known.code(on).cloned(),
+            }),
         }
     }
 

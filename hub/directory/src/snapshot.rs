@@ -11,7 +11,9 @@ use truc_model::{AgencyCode, AgencyId, Sha256, SystemId};
 use crate::agency::Agency;
 use crate::dated::{Dated, Validity};
 use crate::prefix::RoutePrefix;
+use crate::reorganise::Reorganisation;
 use crate::resolve::Routes;
+use crate::succession::Succession;
 use crate::system::{CertificateRow, System, SystemKind};
 
 /// An immutable snapshot of the directory.
@@ -24,6 +26,8 @@ pub struct Directory {
     content: Content,
     /// Every code, past ones included, with the place of its agency in `content.agencies`.
     codes: HashMap<AgencyCode, usize>,
+    /// Of every successor, whose it is or will be.
+    took_over: HashMap<AgencyId, Vec<AgencyId>>,
     routes: Routes,
 }
 
@@ -33,6 +37,7 @@ pub(crate) struct Content {
     pub(crate) home: Vec<Dated<RoutePrefix>>,
     pub(crate) systems: Vec<System>,
     pub(crate) agencies: Vec<Agency>,
+    pub(crate) reorganisations: Vec<Reorganisation>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +47,12 @@ struct Written<'a> {
     home: &'a [Dated<RoutePrefix>],
     systems: &'a [System],
     agencies: &'a [Agency],
+    #[serde(skip_serializing_if = "no_rows")]
+    reorganisations: &'a [Reorganisation],
+}
+
+fn no_rows(rows: &[Reorganisation]) -> bool {
+    rows.is_empty()
 }
 
 #[derive(Deserialize)]
@@ -52,6 +63,8 @@ struct Read {
     home: Vec<Dated<RoutePrefix>>,
     systems: Vec<System>,
     agencies: Vec<Agency>,
+    #[serde(default)]
+    reorganisations: Vec<Reorganisation>,
 }
 
 /// The text is no directory.
@@ -105,6 +118,12 @@ pub enum DirectoryError {
         /// The agency.
         id: AgencyId,
     },
+    /// A succession that names itself, an agency that is not there, or one twice; or rows out of order.
+    #[error("expected successors that are other agencies, found others at {id}")]
+    Successors {
+        /// Whose succession.
+        id: AgencyId,
+    },
     /// Prefixes on a system that is no gateway.
     #[error("expected prefixes on gateways only, found some on {system}")]
     NotAGateway {
@@ -135,11 +154,18 @@ impl Directory {
         for (place, agency) in content.agencies.iter().enumerate() {
             codes.extend(agency.codes.iter().map(|row| (row.code.clone(), place)));
         }
+        let mut took_over: HashMap<AgencyId, Vec<AgencyId>> = HashMap::new();
+        for agency in &content.agencies {
+            for heir in agency.successions.iter().flat_map(|step| &step.to) {
+                took_over.entry(*heir).or_default().push(agency.id);
+            }
+        }
         let routes = Routes::of(&content);
         Self {
             version,
             content,
             codes,
+            took_over,
             routes,
         }
     }
@@ -157,6 +183,7 @@ impl Directory {
             home,
             systems,
             agencies,
+            reorganisations,
         } = &self.content;
         let written = Written {
             format: Self::FORMAT,
@@ -164,6 +191,7 @@ impl Directory {
             home,
             systems,
             agencies,
+            reorganisations,
         };
         // Strings, integers and lists only: nothing here that serde_json can fail on.
         serde_json::to_string(&written).unwrap_or_default()
@@ -182,6 +210,7 @@ impl Directory {
             home: read.home,
             systems: read.systems,
             agencies: read.agencies,
+            reorganisations: read.reorganisations,
         };
         content.check()?;
         Ok(Self::index(read.version, content))
@@ -236,6 +265,12 @@ impl Directory {
         &self.content.home
     }
 
+    /// The reorganisations it went through or will, in the order in which they were told.
+    #[must_use]
+    pub fn reorganisations(&self) -> &[Reorganisation] {
+        &self.content.reorganisations
+    }
+
     /// The name of an agency on a day, or the nearest one; see [`Agency::name`].
     #[must_use]
     pub fn name_of(&self, id: AgencyId, on: Date) -> Option<&str> {
@@ -246,6 +281,11 @@ impl Directory {
     #[must_use]
     pub fn code_of(&self, id: AgencyId, on: Date) -> Option<&AgencyCode> {
         self.agency(id)?.code(on)
+    }
+
+    /// Agencies that one took over from, or will, directly.
+    pub(crate) fn took_over_from(&self, heir: AgencyId) -> &[AgencyId] {
+        self.took_over.get(&heir).map_or(&[], Vec::as_slice)
     }
 
     pub(crate) const fn content(&self) -> &Content {
@@ -286,6 +326,7 @@ impl Content {
         limit("home prefixes", self.home.len(), Directory::MAX_HOME)?;
         limit("systems", self.systems.len(), Directory::MAX_SYSTEMS)?;
         limit("agencies", self.agencies.len(), Directory::MAX_AGENCIES)?;
+        limit("reorganisations", self.reorganisations.len(), Reorganisation::MAX)?;
         prefixes_are_apart(&self.home, || "home".to_owned())?;
         let mut thumbprints = HashSet::new();
         let mut before: Option<&SystemId> = None;
@@ -340,7 +381,9 @@ impl Content {
                 return Err(DirectoryError::Nameless { id });
             }
             limit("codes of an agency", agency.codes.len(), Agency::MAX_CODES)?;
+            self.check_successions(agency)?;
             let dates = in_order(agency.names.iter().map(|row| row.valid))
+                && in_order(agency.levels.iter().map(|row| row.valid))
                 && in_order(agency.parent.iter().map(|row| row.valid))
                 && in_order(agency.served_by.iter().map(|row| row.valid))
                 && agency.codes.iter().all(|row| row.valid.is_sound());
@@ -355,6 +398,30 @@ impl Content {
                         code: row.code.clone(),
                     });
                 }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_successions(&self, agency: &Agency) -> Result<(), DirectoryError> {
+        let id = agency.id;
+        limit(
+            "successions of an agency",
+            agency.successions.len(),
+            Agency::MAX_SUCCESSIONS,
+        )?;
+        let ordered = agency.successions.windows(2).all(|pair| pair[0].on < pair[1].on);
+        for step in &agency.successions {
+            limit(
+                "successors of an agency",
+                step.to.len(),
+                Succession::MAX_SUCCESSORS,
+            )?;
+            let sorted = step.to.windows(2).all(|pair| pair[0] < pair[1]);
+            let known = |heir: &AgencyId| *heir != id && self.agency_place(*heir).is_some();
+            let grace = step.grace_until.is_none_or(|until| step.on < until);
+            if !(ordered && sorted && grace && step.to.iter().all(known)) {
+                return Err(DirectoryError::Successors { id });
             }
         }
         Ok(())

@@ -169,9 +169,9 @@ impl Import<'_> {
         let id = self.editor.add_agency(&row.name, codes)?;
         let on = self.options.on;
         let agency = self.editor.agency_mut(id)?;
-        agency.level = row.level.clone().or_known(None);
+        set_first_always(&mut agency.levels, row.level.clone().or_known(None), on, None);
         agency.note = row.note.clone().or_known(None);
-        set_first_always(&mut agency.served_by, row.system.clone().or_known(None), on);
+        set_first_always(&mut agency.served_by, row.system.clone().or_known(None), on, None);
         Ok(id)
     }
 
@@ -195,17 +195,20 @@ impl Import<'_> {
                 self.editor.add_code(id, added.clone())?;
             }
         }
+        let decision = row.decision.as_ref().or(self.options.decision.as_ref());
+        let decision = decision.map(String::as_str);
         let agency = self.editor.agency_mut(id)?;
         agency.codes = codes;
-        dated::set_from(&mut agency.names, Some(row.name.clone()), on);
-        agency.level = row.level.clone().or_known(before.level);
+        dated::set_from(&mut agency.names, Some(row.name.clone()), on, decision);
+        let level = row.level.clone().or_known(before.level(on));
+        set_first_always(&mut agency.levels, level, on, decision);
         agency.note = row.note.clone().or_known(before.note.clone());
         let system = row.system.clone().or_known(before.assigned(on).cloned());
-        set_first_always(&mut agency.served_by, system, on);
+        set_first_always(&mut agency.served_by, system, on, decision);
 
         let mut fields = code_changes(&before.codes, &agency.codes);
         field_change(&mut fields, Column::Name, before.name(on), agency.name(on));
-        field_change(&mut fields, Column::Level, before.level, agency.level);
+        field_change(&mut fields, Column::Level, before.level(on), agency.level(on));
         field_change(
             &mut fields,
             Column::System,
@@ -252,6 +255,7 @@ impl Import<'_> {
                 code: code.clone(),
                 valid,
                 decision,
+                grace_until: old.and_then(|old| old.grace_until),
             });
         }
         let rest = known.iter().filter(|old| !row.codes.contains(&old.code));
@@ -288,7 +292,8 @@ impl Import<'_> {
                 continue;
             };
             let old = agency.parent(on);
-            set_first_always(&mut agency.parent, parent, on);
+            let decision = self.options.decision.as_deref();
+            set_first_always(&mut agency.parent, parent, on, decision);
             if let Some((_, fields)) = &mut row.known
                 && old != parent
             {

@@ -6,9 +6,9 @@
 mod agencies;
 mod agency_row;
 mod display;
-mod sheet;
+pub(crate) mod sheet;
 mod systems;
-mod text;
+pub(crate) mod text;
 
 pub use agencies::import_agencies;
 pub use sheet::{MAX_CSV_BYTES, MAX_ROWS};
@@ -167,7 +167,7 @@ impl Serialize for Subject {
 }
 
 /// Compares one fact before and after.
-fn field_change<T: PartialEq + ToString>(
+pub(crate) fn field_change<T: PartialEq + ToString>(
     fields: &mut Vec<FieldChange>,
     field: Column,
     old: Option<T>,

@@ -19,35 +19,35 @@ const MAX_CELL: usize = 8 * 1024;
 
 /// One row.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     /// Where it begins, the header being line 1.
-    pub(super) line: u64,
+    pub(crate) line: u64,
     cells: Vec<(Column, String)>,
 }
 
 impl Row {
     /// The cell as written; `None` when the file has no such column.
-    pub(super) fn raw(&self, column: Column) -> Option<&str> {
+    pub(crate) fn raw(&self, column: Column) -> Option<&str> {
         let cell = self.cells.iter().find(|(known, _)| *known == column);
         cell.map(|(_, text)| text.as_str())
     }
 
     /// The cell without outer white space; `None` when the file has no such column.
-    pub(super) fn text(&self, column: Column) -> Option<&str> {
+    pub(crate) fn text(&self, column: Column) -> Option<&str> {
         self.raw(column).map(str::trim)
     }
 }
 
 /// The rows that could be read, and how many there were.
 #[derive(Debug, Default)]
-pub(super) struct Sheet {
-    pub(super) rows: Vec<Row>,
-    pub(super) count: usize,
+pub(crate) struct Sheet {
+    pub(crate) rows: Vec<Row>,
+    pub(crate) count: usize,
 }
 
 /// Reads a file. What cannot be read is told in `problems`; of a file without its required columns, or
 /// over a limit, nothing is taken.
-pub(super) fn read(
+pub(crate) fn read(
     bytes: &[u8],
     known: &[Column],
     required: &[Column],

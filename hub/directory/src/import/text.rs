@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 /// What a cell says about a fact.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Cell<T> {
+pub(crate) enum Cell<T> {
     /// Nothing: no such column, or a value that could not be read. What is known stays.
     Silent,
     /// That there is none.
@@ -16,7 +16,7 @@ pub(super) enum Cell<T> {
 
 impl<T> Cell<T> {
     /// From the text of a cell and what reads it; what cannot be read is silent, and an error.
-    pub(super) fn read<E>(text: Option<&str>, read: impl FnOnce(&str) -> Result<T, E>) -> (Self, Option<E>) {
+    pub(crate) fn read<E>(text: Option<&str>, read: impl FnOnce(&str) -> Result<T, E>) -> (Self, Option<E>) {
         match text {
             None => (Self::Silent, None),
             Some("") => (Self::Empty, None),
@@ -28,7 +28,7 @@ impl<T> Cell<T> {
     }
 
     /// What holds after this cell: its own value, none, or what was known.
-    pub(super) fn or_known(self, known: Option<T>) -> Option<T> {
+    pub(crate) fn or_known(self, known: Option<T>) -> Option<T> {
         match self {
             Self::Silent => known,
             Self::Empty => None,
@@ -39,7 +39,7 @@ impl<T> Cell<T> {
 
 /// A name as it is kept: composed (NFC), single spaces, no invisible characters, Đ for the Icelandic Ð
 /// that old keyboards made of it.
-pub(super) fn clean(raw: &str) -> String {
+pub(crate) fn clean(raw: &str) -> String {
     let letters = raw.nfc().filter(|c| !is_invisible(*c)).map(|c| match c {
         'Ð' => 'Đ',
         'ð' => 'đ',
@@ -57,7 +57,7 @@ fn is_invisible(c: char) -> bool {
 
 /// The text is no date of our age.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct NotADate;
+pub(crate) struct NotADate;
 
 /// First year that is taken for one.
 const YEAR_MIN: i16 = 1945;
@@ -65,7 +65,7 @@ const YEAR_MIN: i16 = 1945;
 const YEAR_MAX: i16 = 2100;
 
 /// `2025-07-01` or `01/07/2025`.
-pub(super) fn date(text: &str) -> Result<Date, NotADate> {
+pub(crate) fn date(text: &str) -> Result<Date, NotADate> {
     let day_first: Vec<&str> = text.split('/').collect();
     let iso: Vec<&str> = text.split('-').collect();
     let (year, month, day) = match (iso.as_slice(), day_first.as_slice()) {

@@ -59,6 +59,21 @@ words! {
     ProblemKind::GatewayWithoutPrefix => "gateway-without-prefix",
     ProblemKind::HomeMissing => "home-missing",
     ProblemKind::SystemServesNone => "system-serves-none",
+    ProblemKind::EndedInForce => "ended-in-force",
+    ProblemKind::ActionUnknown => "action-unknown",
+    ProblemKind::CodeUnknown => "code-unknown",
+    ProblemKind::OneCodeOnly => "one-code-only",
+    ProblemKind::SuccessorCount => "successor-count",
+    ProblemKind::DateDiffers => "date-differs",
+    ProblemKind::CellUnused => "cell-unused",
+    ProblemKind::EndedTwice { .. } => "ended-twice",
+    ProblemKind::ActionsClash { .. } => "actions-clash",
+    ProblemKind::AlreadyEnded => "already-ended",
+    ProblemKind::SuccessionCycle => "succession-cycle",
+    ProblemKind::SuccessorEnds => "successor-ends",
+    ProblemKind::ParentEnded => "parent-ended",
+    ProblemKind::CodesLeft { .. } => "codes-left",
+    ProblemKind::AppliedAlready => "applied-already",
 }
 
 impl ProblemKind {
@@ -247,6 +262,74 @@ impl ProblemKind {
             Self::SystemServesNone => (
                 "Hệ thống không phục vụ cơ quan nào.",
                 "The system serves no agency.",
+            ),
+            Self::EndedInForce => (
+                "Cơ quan đã kết thúc (có cơ quan kế thừa) nhưng còn mã đang có hiệu lực.",
+                "The agency has ended, with a successor, and still has a code in force.",
+            ),
+            Self::ActionUnknown => (
+                "Thao tác phải là open, recode, rename, move, reassign, merge, split, abolish hoặc home.",
+                "The action must be open, recode, rename, move, reassign, merge, split, abolish or home.",
+            ),
+            Self::CodeUnknown => (
+                "Không cơ quan nào trong danh mục, hay được lập trong tệp, có mã này.",
+                "No agency of the directory, nor one the file founds, has this code.",
+            ),
+            Self::OneCodeOnly => (
+                "Chỉ ghi một mã của cơ quan ở cột này.",
+                "One code of the agency is enough here.",
+            ),
+            Self::SuccessorCount => (
+                "Sáp nhập cần đúng một cơ quan kế thừa, chia tách cần từ hai trở lên.",
+                "A merger has exactly one successor, a split two or more.",
+            ),
+            Self::DateDiffers => (
+                "Mọi dòng của một tệp phải cùng một ngày; hãy tách thành nhiều tệp.",
+                "All rows of a file have one day; make several files.",
+            ),
+            Self::CellUnused => (
+                "Thao tác này không dùng ô này; ô được bỏ qua.",
+                "The action has no use for this cell; it is ignored.",
+            ),
+            Self::EndedTwice { first } => {
+                return (
+                    format!("Cơ quan này đã kết thúc ở dòng {first}."),
+                    format!("The agency ends at line {first} already."),
+                );
+            }
+            Self::ActionsClash { first } => {
+                return (
+                    format!("Cơ quan này có thao tác ở dòng {first} không đi cùng thao tác này được."),
+                    format!("Line {first} does something to the agency that does not go with this."),
+                );
+            }
+            Self::AlreadyEnded => (
+                "Cơ quan đã kết thúc trước ngày này.",
+                "The agency ended before this day.",
+            ),
+            Self::SuccessionCycle => (
+                "Cơ quan trở thành cơ quan kế thừa của chính mình, trực tiếp hoặc qua cơ quan khác.",
+                "The agency would be its own successor, directly or through others.",
+            ),
+            Self::SuccessorEnds => (
+                "Cơ quan kế thừa cũng kết thúc trong tệp này; văn bản đi tiếp tới cơ quan kế thừa của nó.",
+                "The successor ends in this file too; documents go on to its own successor.",
+            ),
+            Self::ParentEnded => (
+                "Cơ quan còn trực thuộc một cơ quan kết thúc trong tệp này; hãy chuyển cấp.",
+                "The agency stays under a parent that ends in this file; move it.",
+            ),
+            Self::CodesLeft { count } => {
+                return (
+                    format!("Còn {count} mã có hiệu lực thuộc nhóm cấp 1 bị đóng; hãy cấp mã mới."),
+                    format!(
+                        "{count} codes in force are left under the level-one code that closes; renumber them."
+                    ),
+                );
+            }
+            Self::AppliedAlready => (
+                "Chính tệp này đã được áp dụng.",
+                "This very file was applied before.",
             ),
         };
         (vi.to_owned(), en.to_owned())

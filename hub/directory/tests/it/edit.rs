@@ -26,6 +26,7 @@ fn code(text: &str) -> CodeRow {
         code: AgencyCode::parse(text).unwrap(),
         valid: Validity::ALWAYS,
         decision: None,
+        grace_until: None,
     }
 }
 
@@ -226,7 +227,8 @@ fn codes_close_and_open_by_date() {
             vec![CodeRow {
                 code: old,
                 valid: Validity::since(JULY),
-                decision: None
+                decision: None,
+                grace_until: None,
             }]
         ),
         Err(EditError::CodeTaken {

@@ -5,8 +5,10 @@
 mod edit;
 mod import;
 mod properties;
+mod reorganise;
 mod resolve;
 mod samples;
+mod succession;
 
 use jiff::civil::{Date, date};
 use truc_directory::{Directory, ImportOptions, import_agencies, import_systems};

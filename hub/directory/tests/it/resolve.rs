@@ -16,7 +16,9 @@ fn told(directory: &Directory, raw: &str, on: jiff::civil::Date) -> String {
             agency,
             system,
             matched,
+            via,
         } => {
+            assert_eq!(via, None);
             let system = system.map_or_else(|| "-".to_owned(), |system| system.to_string());
             let spelling = if matched == Matched::Spelling {
                 " respelled"
@@ -26,7 +28,11 @@ fn told(directory: &Directory, raw: &str, on: jiff::civil::Date) -> String {
             format!("{agency} {system}{spelling}")
         }
         Resolution::Outside { code, system } => format!("outside {code} {system}"),
-        Resolution::Closed { agency } => format!("closed {agency}"),
+        Resolution::Closed { agency, successors } => {
+            assert_eq!(successors, []);
+            format!("closed {agency}")
+        }
+        Resolution::Split { agency, .. } => format!("split {agency}"),
         Resolution::SystemCode { code } => format!("system code {code}"),
         Resolution::Unknown {
             code,

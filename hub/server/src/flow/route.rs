@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use truc_directory::Resolution;
+use jiff::civil::Date;
+use truc_directory::{Directory, Resolution};
 use truc_envelope::{DocumentPacket, Packet, Reading, ReceiverChange, StatusPacket, Wrapping};
 use truc_ledger::{
     AttachmentFacts, ConflictPolicy, DocumentChange, DocumentFacts, DocumentSubmission, Plan,
@@ -13,7 +14,7 @@ use truc_ledger::{
 };
 use truc_model::warning::WarningLevel;
 use truc_model::wire::WarningLine;
-use truc_model::{DocumentIdentity, Operation, ParkCause, Party};
+use truc_model::{DocumentIdentity, Operation, ParkCause};
 
 use super::rules::Rules;
 use super::verify::Verified;
@@ -52,17 +53,22 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
         Some(truc_directory::ConflictPolicy::Park) | None => ConflictPolicy::Park,
     };
     let park = verified.park();
-    let recipients = document.to.iter().map(|to| planned(&to.organ_id, rules));
+    let order = document.business.operation;
+    let order = matches!(order, Operation::Recall | Operation::Update);
+    let recipients = document.to.iter().map(|to| match order {
+        true => ordered(&to.organ_id, rules),
+        false => planned(&to.organ_id, rules),
+    });
     let recipients = recipients.collect();
     DocumentSubmission {
         received_at: verified.received_at(),
         sha256: verified.sha256(),
         size: verified.reading().size,
+        sender_formerly: rules.directory.formerly(&sender, rules.today),
         identity: DocumentIdentity {
             sender,
             document_id: document.document_id.clone(),
         },
-        sender_formerly: Vec::new(),
         sender_code: document.from.organ_id.clone(),
         facts: facts(document, park),
         verdict: verified.verdict().clone(),
@@ -79,8 +85,54 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
 
 /// A code, resolved on the day of receipt.
 fn planned(code: &str, rules: &Rules) -> PlannedRecipient {
-    let resolution = rules.directory.resolve(code, rules.today);
-    PlannedRecipient::new(code.to_owned(), resolution.party(code), plan(&resolution))
+    let (directory, on) = (&rules.directory, rules.today);
+    planned_on(directory, code, on)
+}
+
+/// A code of the packet, resolved on a day: to whom it goes, and whom it was before.
+#[must_use]
+pub fn planned_on(directory: &Directory, code: &str, on: Date) -> PlannedRecipient {
+    let resolution = directory.resolve(code, on);
+    let party = resolution.party(code);
+    PlannedRecipient {
+        code: code.to_owned(),
+        formerly: directory.formerly(&party, on),
+        successors: successors(directory, &resolution, on),
+        plan: plan(&resolution),
+        party,
+    }
+}
+
+/// A code an order (recall, update) is addressed to. What was sent knows no grace: an order follows it to whoever
+/// took over, or to the system that had it.
+fn ordered(code: &str, rules: &Rules) -> PlannedRecipient {
+    let (directory, on) = (&rules.directory, rules.today);
+    let mut planned = planned_on(directory, code, on);
+    if matches!(planned.plan, Plan::Deliver { .. }) {
+        return planned;
+    }
+    let party = directory.party_of(code, on);
+    if let Some(system) = directory.answers_to(&party, on).cloned() {
+        planned.formerly = directory.formerly(&party, on);
+        planned.party = party;
+        planned.plan = Plan::Deliver { system };
+    }
+    planned
+}
+
+/// The codes to write instead of a closed one.
+fn successors(directory: &Directory, resolution: &Resolution, on: Date) -> Vec<String> {
+    match resolution {
+        Resolution::Known { via: Some(via), .. } => {
+            let code = via.code.as_ref();
+            code.map(ToString::to_string).into_iter().collect()
+        }
+        Resolution::Closed { successors, .. } | Resolution::Split { successors, .. } => {
+            let codes = successors.iter().filter_map(|id| directory.code_of(*id, on));
+            codes.map(ToString::to_string).collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// What the packet asks about earlier documents. A recall or update that names none means the document that
@@ -94,7 +146,7 @@ fn change(document: &DocumentPacket, rules: &Rules) -> Option<DocumentChange> {
             .unwrap_or(&document.document_id)
             .clone()
     };
-    let all = |codes: &[String]| codes.iter().map(|code| planned(code, rules)).collect();
+    let all = |codes: &[String]| codes.iter().map(|code| ordered(code, rules)).collect();
     match business.operation {
         Operation::New => None,
         Operation::Recall => Some(DocumentChange::Recall { document_id: named() }),
@@ -103,7 +155,7 @@ fn change(document: &DocumentPacket, rules: &Rules) -> Option<DocumentChange> {
             let (mut removed, mut added) = (Vec::new(), Vec::new());
             for receiver in receivers {
                 match receiver {
-                    ReceiverChange::Removed(code) => removed.push(planned(code, rules)),
+                    ReceiverChange::Removed(code) => removed.push(ordered(code, rules)),
                     ReceiverChange::Added(code) => added.push(planned(code, rules)),
                 }
             }
@@ -127,6 +179,9 @@ fn change(document: &DocumentPacket, rules: &Rules) -> Option<DocumentChange> {
 }
 
 fn plan(resolution: &Resolution) -> Plan {
+    if matches!(resolution, Resolution::Split { .. }) {
+        return Plan::Park(ParkCause::AmbiguousSuccessor);
+    }
     match resolution.deliver_to() {
         Ok(system) => Plan::Deliver {
             system: system.clone(),
@@ -174,14 +229,10 @@ fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
 
 fn route_status(verified: Verified, status: &StatusPacket, rules: &Rules) -> StatusSubmission {
     let about_code = status.response_for.organ_id.clone();
-    let about = rules
-        .directory
-        .resolve(&about_code, rules.today)
-        .party(&about_code);
-    let to_system = match &about {
-        Party::Unresolved(_) => None,
-        party => rules.directory.system_of(party, rules.today).cloned(),
-    };
+    let (directory, on) = (&rules.directory, rules.today);
+    // Whoever took over, whatever the grace: a status about an old document still finds its way.
+    let about = directory.party_of(&about_code, on);
+    let to_system = directory.answers_to(&about, on).cloned();
     StatusSubmission {
         key: SubmissionKey {
             system: verified.system().clone(),
@@ -192,10 +243,10 @@ fn route_status(verified: Verified, status: &StatusPacket, rules: &Rules) -> Sta
         size: verified.reading().size,
         code: status.code,
         reporter: verified.sender().clone(),
-        reporter_formerly: Vec::new(),
+        reporter_formerly: directory.formerly(verified.sender(), on),
         reporter_code: status.from.organ_id.clone(),
+        about_formerly: directory.formerly(&about, on),
         about,
-        about_formerly: Vec::new(),
         about_code,
         document_id: status.response_for.document_id.clone(),
         number: status.response_for.code.clone(),

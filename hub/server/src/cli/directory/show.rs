@@ -3,8 +3,8 @@
 use clap::Args;
 use jiff::civil::Date;
 use serde_json::json;
-use truc_directory::{Agency, CodeState, Dated, Directory, Resolution, Validity};
-use truc_model::{AgencyCode, CodeForm, Party};
+use truc_directory::{Agency, CodeState, Dated, Directory, Resolution, Validity, Via};
+use truc_model::{AgencyCode, AgencyId, CodeForm, Party, SystemId};
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_normalization::char::is_combining_mark;
 
@@ -124,23 +124,40 @@ fn overview(directory: &Directory, on: Date) -> Result<Answer, Trouble> {
 fn by_code(directory: &Directory, raw: &str, code: &AgencyCode, on: Date) -> Result<Answer, Trouble> {
     let resolution = directory.resolve(raw, on);
     let (found, verdict, json) = match &resolution {
-        Resolution::Known { agency, system, .. } => (
+        Resolution::Known {
+            agency, system, via, ..
+        } => (
             true,
-            system.as_ref().map_or_else(
-                || "Mã có hiệu lực, nhưng chưa có hệ thống nào phục vụ: văn bản không gửi được.".to_owned(),
-                |system| format!("Mã có hiệu lực; văn bản được giao tới hệ thống {system}."),
-            ),
-            json!({ "resolution": "known", "agency": agency.to_string(), "system": system }),
+            known(directory, *agency, system.as_ref(), via.as_ref(), on),
+            json!({
+                "resolution": "known", "agency": agency.to_string(), "system": system,
+                "forwarded_until": via.as_ref().map(|via| via.grace_until),
+            }),
         ),
         Resolution::Outside { system, .. } => (
             true,
             format!("Mã ngoài tỉnh, không có trong danh mục; văn bản được chuyển qua cổng {system}."),
             json!({ "resolution": "outside", "system": system }),
         ),
-        Resolution::Closed { agency } => (
+        Resolution::Closed { agency, successors } => (
             true,
-            "Mã đã đóng vào ngày này: văn bản gửi tới mã này không gửi được.".to_owned(),
-            json!({ "resolution": "closed", "agency": agency.to_string() }),
+            format!(
+                "Mã đã đóng vào ngày này: văn bản gửi tới mã này không gửi được.{}",
+                instead(directory, successors, on)
+            ),
+            json!({
+                "resolution": "closed", "agency": agency.to_string(), "successors": ids(successors),
+            }),
+        ),
+        Resolution::Split { agency, successors } => (
+            true,
+            format!(
+                "Cơ quan đã được chia tách: văn bản gửi tới mã này được giữ lại chờ cán bộ vận hành chọn nơi nhận.{}",
+                instead(directory, successors, on)
+            ),
+            json!({
+                "resolution": "split", "agency": agency.to_string(), "successors": ids(successors),
+            }),
         ),
         Resolution::SystemCode { .. } => (
             false,
@@ -180,11 +197,51 @@ fn by_code(directory: &Directory, raw: &str, code: &AgencyCode, on: Date) -> Res
     Answer::ending(Exit::unless_finding(found), parts.join("\n\n"), &json)
 }
 
+fn known(
+    directory: &Directory,
+    agency: AgencyId,
+    system: Option<&SystemId>,
+    via: Option<&Via>,
+    on: Date,
+) -> String {
+    let way = system.map_or_else(
+        || "chưa có hệ thống nào phục vụ: văn bản không gửi được.".to_owned(),
+        |system| format!("văn bản được giao tới hệ thống {system}."),
+    );
+    let Some(via) = via else {
+        return match system {
+            Some(_) => format!("Mã có hiệu lực; {way}"),
+            None => format!("Mã có hiệu lực, nhưng {way}"),
+        };
+    };
+    let last = via.grace_until.yesterday().unwrap_or(via.grace_until);
+    format!(
+        "Mã đã đóng; đến hết {} văn bản được chuyển tiếp tới {}; {way}",
+        day(last),
+        name_of(directory, &Party::Agency(agency), on)
+    )
+}
+
+fn instead(directory: &Directory, successors: &[AgencyId], on: Date) -> String {
+    let names: Vec<String> = successors
+        .iter()
+        .map(|id| name_of(directory, &Party::Agency(*id), on))
+        .collect();
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!(" Nay là: {}.", names.join("; ")),
+    }
+}
+
+fn ids(agencies: &[AgencyId]) -> Vec<String> {
+    agencies.iter().map(ToString::to_string).collect()
+}
+
 fn agency_page(directory: &Directory, agency: &Agency, on: Date) -> String {
     let mut facts = Facts::default();
     facts.add("Cơ quan", or_none(agency.name(on)));
     facts.add("Số trong danh mục", agency.id.to_string());
-    facts.maybe("Cấp", agency.level.map(|level| level.to_string()));
+    facts.maybe("Cấp", agency.level(on).map(|level| level.to_string()));
     facts.maybe(
         "Trực thuộc",
         agency
@@ -201,7 +258,10 @@ fn agency_page(directory: &Directory, agency: &Agency, on: Date) -> String {
     for row in &agency.codes {
         let state = match row.state(on) {
             CodeState::InForce => "có hiệu lực",
-            CodeState::Closed => "đã đóng",
+            CodeState::Closed => match row.grace_until {
+                Some(until) if on < until => "đã đóng, còn chuyển tiếp",
+                _ => "đã đóng",
+            },
             CodeState::NotYet => "chưa đến ngày",
         };
         let form = match row.form() {
@@ -219,22 +279,82 @@ fn agency_page(directory: &Directory, agency: &Agency, on: Date) -> String {
         ]);
     }
     let mut text = format!("{}\n\n{}", facts.text(), table.text());
-    if agency.names.len() > 1 {
-        text.push_str(&format!("\n\nCác tên theo thời gian\n{}", history(&agency.names)));
-    }
-    if agency.served_by.len() > 1 {
-        text.push_str(&format!(
-            "\n\nCác hệ thống theo thời gian\n{}",
-            history(&agency.served_by)
-        ));
-    }
+    let mut part = |title: &str, lines: String| {
+        if !lines.is_empty() {
+            text.push_str(&format!("\n\n{title}\n{lines}"));
+        }
+    };
+    part("Các tên theo thời gian", history(&agency.names));
+    part("Các cấp theo thời gian", history(&agency.levels));
+    let parents: Vec<Dated<String>> = agency
+        .parent
+        .iter()
+        .map(|row| parent_row(directory, row))
+        .collect();
+    part("Cơ quan cấp trên theo thời gian", history(&parents));
+    part("Các hệ thống theo thời gian", history(&agency.served_by));
+    part("Cơ quan kế thừa", successions(directory, agency));
+    let before: Vec<String> = directory
+        .predecessors(agency.id, on)
+        .into_iter()
+        .map(|id| format!("  {}", name_of(directory, &Party::Agency(id), on)))
+        .collect();
+    part("Đã nhận nhiệm vụ của", before.join("\n"));
     text
 }
 
+fn parent_row(directory: &Directory, row: &Dated<AgencyId>) -> Dated<String> {
+    let on = row.valid.from.unwrap_or(Date::MIN);
+    Dated {
+        value: name_of(directory, &Party::Agency(row.value), on),
+        valid: row.valid,
+        decision: row.decision.clone(),
+    }
+}
+
+fn successions(directory: &Directory, agency: &Agency) -> String {
+    let mut lines = Vec::new();
+    for step in &agency.successions {
+        let what = match step.to.len() {
+            0 => "giải thể, không có cơ quan kế thừa",
+            1 => "nhiệm vụ chuyển cho",
+            _ => "chia tách cho",
+        };
+        let mut line = format!("  từ {}  {what}", day(step.on));
+        if let Some(decision) = &step.decision {
+            line.push_str(&format!(" ({})", one_line(decision)));
+        }
+        lines.push(line);
+        for heir in &step.to {
+            lines.push(format!(
+                "    {}",
+                name_of(directory, &Party::Agency(*heir), step.on)
+            ));
+        }
+        if let Some(until) = step.grace_until {
+            let last = until.yesterday().unwrap_or(until);
+            let what = match step.to.len() {
+                1 => "mã cũ còn được chuyển tiếp",
+                _ => "văn bản gửi mã cũ còn được giữ chờ xem xét",
+            };
+            lines.push(format!("    {what} đến hết {}", day(last)));
+        }
+    }
+    lines.join("\n")
+}
+
+/// Rows that followed one another; one that always held is no history.
 fn history<T: ToString>(rows: &[Dated<T>]) -> String {
+    if let [] | [Dated { decision: None, .. }] = rows {
+        return String::new();
+    }
     let lines: Vec<String> = rows
         .iter()
-        .map(|row| format!("  {}  {}", period(row.valid), one_line(&row.value.to_string())))
+        .map(|row| {
+            let decision = row.decision.as_deref().map(|decision| format!("  ({decision})"));
+            let value = format!("{}{}", row.value.to_string(), decision.unwrap_or_default());
+            format!("  {}  {}", period(row.valid), one_line(&value))
+        })
         .collect();
     lines.join("\n")
 }

@@ -3,7 +3,7 @@
 
 use truc_directory::Resolution;
 use truc_envelope::Packet;
-use truc_model::{Party, RefusalCode, refusal::Place};
+use truc_model::{RefusalCode, refusal::Place};
 
 use super::{Examination, Next};
 
@@ -21,12 +21,15 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         line: 0,
         column: 0,
     };
-    let resolution = e.rules.directory.resolve(&code, e.rules.today);
-    // A closed code still names its agency: what it sent before must stay reachable for its statuses.
-    let party = match &resolution {
-        Resolution::Known { .. } | Resolution::Outside { .. } | Resolution::Closed { .. } => {
-            resolution.party(&code)
-        }
+    let directory = &e.rules.directory;
+    let resolution = directory.resolve(&code, e.rules.today);
+    match &resolution {
+        // A closed code still names its agency: what it sent before must stay reachable for its statuses and
+        // recalls, which come from whoever took over, or from the system it had.
+        Resolution::Known { .. }
+        | Resolution::Outside { .. }
+        | Resolution::Closed { .. }
+        | Resolution::Split { .. } => {}
         Resolution::SystemCode { .. } | Resolution::Unknown { .. } | Resolution::BadCode(_) => {
             e.refuse(
                 RefusalCode::SenderCodeUnknown,
@@ -36,8 +39,10 @@ pub fn check(e: &mut Examination<'_>) -> Next {
             );
             return Next::Continue;
         }
-    };
-    if matches!(party, Party::Unresolved(_)) || !e.rules.directory.serves(&system, &party, e.rules.today) {
+    }
+    let named = resolution.party(&code);
+    let sender = directory.sender(&code, &system, e.rules.today);
+    if sender.is_none() {
         e.refuse(
             RefusalCode::SenderNotServed,
             place,
@@ -45,6 +50,6 @@ pub fn check(e: &mut Examination<'_>) -> Next {
             code,
         );
     }
-    e.sender = Some(party);
+    e.sender = Some(sender.unwrap_or(named));
     Next::Continue
 }
