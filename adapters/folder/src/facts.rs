@@ -4,7 +4,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use truc_adapter_sdk::IncomingDocument;
-use truc_adapter_sdk::envelope::{DocumentPacket, Limits, Organization, Packet, ResponseFor, read};
+use truc_adapter_sdk::envelope::{
+    DocumentPacket, Limits, Organization, Packet, ReceiverChange, ResponseFor, read,
+};
 use truc_adapter_sdk::model::wire::AttachmentWords;
 use truc_adapter_sdk::model::{
     AgencyCode, DeliveryUid, DocumentUid, Operation, Sha256, SignatureVerdict, Urgency,
@@ -41,6 +43,15 @@ pub struct Facts {
     /// What the signatures inside attached PDFs look like: an indicator; `null` when nobody looked at any.
     #[serde(default)]
     pub attachment_signatures: Option<AttachmentWords>,
+    /// On an order: the deliveries it takes back that are here, by their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdraws: Vec<DeliveryUid>,
+    /// For which of their agencies alone; none: for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withdraws_for: Vec<String>,
+    /// The hub's ids of the documents that this one replaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaces: Vec<DocumentUid>,
     /// What the packet says; `null` when this adapter cannot read it.
     pub content: Option<Content>,
 }
@@ -60,6 +71,15 @@ pub struct Content {
     pub promulgation_date: Option<Date>,
     /// What the packet does.
     pub operation: Operation,
+    /// Of a recall or an update: `DocumentId` of the document it speaks of. Of a replacement: those it replaces.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub speaks_of: Vec<String>,
+    /// Of an update: codes of recipients that it adds, for whom the document is new.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adds: Vec<String>,
+    /// Why, in the sender's words. For the two parties only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// An agency by code and name.
@@ -118,6 +138,9 @@ impl Facts {
                 .to_owned(),
             signature_verdict: document.signature.clone(),
             attachment_signatures: document.attachments.clone(),
+            withdraws: document.withdraws.clone(),
+            withdraws_for: document.withdraws_for.clone(),
+            replaces: document.replaces.clone(),
             content: packet.map(|packet| Content::of(&packet, &document.to)),
         }
     }
@@ -147,7 +170,19 @@ impl Content {
             code: packet.code.to_string(),
             promulgation_date: packet.promulgation.date,
             operation: packet.business.operation,
+            speaks_of: speaks_of(packet),
+            adds: adds(packet),
+            reason: match packet.business.operation {
+                Operation::New => None,
+                _ => packet.business.reason.clone(),
+            },
         }
+    }
+
+    /// Whether it is a document of its own for this recipient: not a recall, and not an update of what it has.
+    #[must_use]
+    pub fn is_new_for(&self, code: &str) -> bool {
+        self.operation.brings_a_document() || self.adds.iter().any(|added| same_code(added, code))
     }
 
     /// What a status on it points at, going to the agency `organ_id`.
@@ -160,6 +195,33 @@ impl Content {
             document_id: Some(self.document_id.clone()),
         }
     }
+}
+
+fn speaks_of(packet: &DocumentPacket) -> Vec<String> {
+    let business = &packet.business;
+    match business.operation {
+        Operation::New => Vec::new(),
+        // Without one of its own it bears the document's.
+        Operation::Recall | Operation::Update => {
+            let named = business.document_id.as_ref();
+            vec![named.unwrap_or(&packet.document_id).clone()]
+        }
+        Operation::Replacement => {
+            let all = business.replacements.iter();
+            all.map(|replaced| replaced.document_id.clone()).collect()
+        }
+    }
+}
+
+fn adds(packet: &DocumentPacket) -> Vec<String> {
+    let Some(update) = &packet.business.update else {
+        return Vec::new();
+    };
+    let added = |change: &ReceiverChange| match change {
+        ReceiverChange::Added(code) => Some(code.clone()),
+        ReceiverChange::Removed(_) => None,
+    };
+    update.receivers.iter().filter_map(added).collect()
 }
 
 /// Whether two spellings are one code.

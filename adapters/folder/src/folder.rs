@@ -12,13 +12,14 @@ use truc_adapter_sdk::model::clock::viet_nam;
 use truc_adapter_sdk::model::{Clock, DeliveryUid, DocumentUid, MessageId, Random, Sha256, StatusCode};
 use truc_adapter_sdk::{
     Adapter, Answer, IncomingDocument, IncomingNotice, IncomingStatus, StatusReport, Stored, Trouble,
-    derived_id,
+    Withdrawal, derived_id,
 };
 use uuid::Uuid;
 
 use crate::facts::Facts;
 use crate::filing;
 use crate::layout::{Folder, Layout, NAME, PACKET, known, sending};
+use crate::orders;
 use crate::plan::{self, Keep, Plan};
 use crate::sending::{self as on_the_way, Entry, Names, Origin};
 use crate::texts;
@@ -119,6 +120,17 @@ impl Adapter for FolderAdapter {
         Ok(Stored::Durable)
     }
 
+    async fn withdraw(&self, delivery: DeliveryUid) -> Result<Withdrawal, Trouble> {
+        let state = Arc::clone(&self.state);
+        let removing = move || plan::abandon(&state.layout, delivery.uuid());
+        match tokio::task::spawn_blocking(removing).await {
+            Ok(Ok(true)) => Ok(Withdrawal::Removed),
+            Ok(Ok(false)) => Ok(Withdrawal::TooLate),
+            Ok(Err(error)) => Err(error.into()),
+            Err(panic) => Err(Trouble::failed(panic)),
+        }
+    }
+
     async fn status(&self, status: &IncomingStatus) -> Result<Stored, Trouble> {
         let status = status.clone();
         self.blocking(move |state| status_in(state, &status)).await?;
@@ -154,6 +166,9 @@ fn store(state: &State, document: &IncomingDocument) -> io::Result<()> {
         plan.write(id, &known(document.delivery), json.clone());
         // The side file first, so that a packet is never seen without its facts.
         plan.write(id, &Folder::In.file(&format!("{}.json", document.delivery)), json);
+        if let Some(page) = orders::page(&facts) {
+            plan.write(id, &Folder::In.file(&format!("{}.txt", document.delivery)), page);
+        }
         plan.write(id, &Folder::In.file(&facts.packet), document.bytes.to_vec());
         if state.behaviour.arrived == AutoArrived::Report {
             for (message_id, entry, packet) in arrivals(&facts) {
@@ -179,13 +194,11 @@ fn arrivals(facts: &Facts) -> Vec<(MessageId, Entry, Vec<u8>)> {
     let Some(content) = &facts.content else {
         return Vec::new();
     };
-    // A recall and an update are answered by 15 or 16, which a clerk decides.
-    if !content.operation.brings_a_document() {
-        return Vec::new();
-    }
     content
         .recipients
         .iter()
+        // A recall and an update are answered by 15 or 16, which a clerk decides.
+        .filter(|recipient| content.is_new_for(&recipient.organ_id))
         .map(|recipient| {
             let code = recipient.organ_id.as_str();
             let delivery = facts.delivery.uuid();
@@ -226,6 +239,9 @@ struct StatusFacts {
     received_at: jiff::Timestamp,
     packet: String,
     sha256: Sha256,
+    /// On a take-back: the deliveries that are here and are asked back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    withdraws: Vec<DeliveryUid>,
 }
 
 fn status_in(state: &State, status: &IncomingStatus) -> io::Result<()> {
@@ -257,8 +273,17 @@ fn status_in(state: &State, status: &IncomingStatus) -> io::Result<()> {
             received_at: status.received_at,
             packet: format!("{}.edxml", status.delivery),
             sha256: status.sha256,
+            withdraws: status.withdraws.clone(),
         };
         let json = serde_json::to_vec_pretty(&facts)?;
+        if let (Some(StatusCode::TakeBack), Some(packet)) = (code, &packet) {
+            let page = orders::take_back(packet, status);
+            plan.write(
+                id,
+                &Folder::StatusIn.file(&format!("{}.txt", status.delivery)),
+                page,
+            );
+        }
         plan.write(
             id,
             &Folder::StatusIn.file(&format!("{}.json", status.delivery)),

@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`layout`] (which folder holds what), [`sending`] (how a dropped file gets its message
 //! id), [`plan`] (how several files move all or nothing), [`folder`] (the SDK's trait), [`filing`]
-//! (answers), [`reports`] (dropped status files), [`watch`] (looking and sending), [`settings`] and [`run`].
+//! (answers), [`orders`] (recalls and the like, for clerks), [`reports`] (dropped status files), [`watch`] (looking and sending), [`settings`] and [`run`].
 //!
 //! Its promise: killed at any point, nothing is lost and nothing is doubled. Its means: the state *is* the
 //! directory; every change of state is one rename, flushed before the next.
@@ -15,6 +15,7 @@ pub mod facts;
 pub mod filing;
 pub mod folder;
 pub mod layout;
+pub mod orders;
 pub mod plan;
 pub mod reports;
 pub mod run;

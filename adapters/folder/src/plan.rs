@@ -204,6 +204,23 @@ pub fn forget(layout: &Layout, id: Uuid) -> io::Result<()> {
     remove_folder(&layout.path(&folder(id)))
 }
 
+/// Gives a hand-over up that was not written down whole, and removes what is left of it. `false` when it was: then it
+/// happens, or has happened, and other programs may have seen it.
+///
+/// # Errors
+/// What the operating system says.
+pub fn abandon(layout: &Layout, id: Uuid) -> io::Result<bool> {
+    if is_written(layout, id) {
+        return Ok(false);
+    }
+    let unfinished = layout.path(&Folder::Incoming.file(&format!(".{id}")));
+    // Without a plan: what was being removed when it was interrupted.
+    for leftover in [unfinished, layout.path(&folder(id))] {
+        remove_folder(&leftover)?;
+    }
+    Ok(true)
+}
+
 /// At the start: removes what was not written down whole, carries out what was, and forgets what the journal
 /// knows. Gives how many were carried out.
 ///
@@ -322,6 +339,23 @@ mod tests {
         forget(&layout, id).unwrap();
         forget(&layout, id).unwrap();
         assert!(!is_written(&layout, id));
+    }
+
+    #[test]
+    fn a_hand_over_is_given_up_only_before_it_is_written_down() {
+        let (_root, layout, id) = start();
+        assert!(abandon(&layout, id).unwrap(), "nothing is there");
+        let unfinished = layout.path(&Folder::Incoming.file(&format!(".{id}")));
+        fs::create_dir(&unfinished).unwrap();
+        fs::write(unfinished.join("0-x.json"), "fac").unwrap();
+        assert!(abandon(&layout, id).unwrap());
+        assert!(!unfinished.exists());
+        plan(id).write_down(&layout, id).unwrap();
+        for done in 0..=5 {
+            resume_up_to(&layout, id, done).unwrap();
+            assert!(!abandon(&layout, id).unwrap(), "after {done} steps");
+        }
+        check_done(&layout);
     }
 
     #[test]

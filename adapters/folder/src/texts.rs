@@ -163,14 +163,14 @@ fn time(at: Timestamp) -> String {
 }
 
 /// Lines whose colons stand below each other.
-struct Page {
+pub(crate) struct Page {
     title: (&'static str, &'static str),
     lines: Vec<(String, String)>,
     lists: Vec<(String, Vec<String>)>,
 }
 
 impl Page {
-    const fn new(vi: &'static str, en: &'static str) -> Self {
+    pub(crate) const fn new(vi: &'static str, en: &'static str) -> Self {
         Self {
             title: (vi, en),
             lines: Vec::new(),
@@ -178,20 +178,20 @@ impl Page {
         }
     }
 
-    fn line(&mut self, label: &str, value: &str) {
+    pub(crate) fn line(&mut self, label: &str, value: &str) {
         // One line each, whatever a value holds.
         let value = value.split_whitespace().collect::<Vec<_>>().join(" ");
         self.lines.push((label.to_owned(), value));
     }
 
-    fn list(&mut self, label: &str, items: impl Iterator<Item = String>) {
+    pub(crate) fn list(&mut self, label: &str, items: impl Iterator<Item = String>) {
         let items: Vec<String> = items.collect();
         if !items.is_empty() {
             self.lists.push((label.to_owned(), items));
         }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let width = self
             .lines
             .iter()

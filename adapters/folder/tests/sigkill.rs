@@ -8,19 +8,21 @@
 
 mod tray;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, ExitStatus};
 
-use tray::{Tray, document, system};
+use tray::{TO, Tray, document, recall, system};
+use truc_adapter_sdk::model::wire::Outgoing;
 use truc_adapter_sdk::model::{DeliveryUid, Sha256};
 use truc_adapter_sdk::testing::{FakeHub, Reply};
 use truc_folder::AutoArrived;
 use truc_folder::layout::Layout;
 
+const ORDER: &str = "01890a5d-ac96-774b-bcce-b302099a8058";
 const DELIVERY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 /// Kill points that a packet sent passes, in order, and how often it passes them before.
@@ -63,6 +65,83 @@ const REPORT: [&str; 5] = [
     "adapter-submitted:1",
     "adapter-answered:1",
 ];
+
+/// Those of an order that overtakes its document: the order comes, the document is withdrawn, the order is done, and
+/// then the document comes after all.
+const RECALL: [&str; 8] = [
+    "adapter-received:1",
+    "adapter-withdrawn:1",
+    "adapter-journaled:1",
+    "adapter-taken:1",
+    "adapter-taken:2",
+    "adapter-settled:1",
+    "adapter-journaled:2",
+    "adapter-settled:2",
+];
+
+/// Those of a document that the adapter is given while the order is on its way: whatever was said is true.
+const RACE: [&str; 7] = [
+    "adapter-begun:1",
+    "folder-staged:1",
+    "folder-handed-over:1",
+    "adapter-stored:1",
+    "adapter-journaled:1",
+    "adapter-taken:1",
+    "adapter-settled:1",
+];
+
+#[test]
+fn a_document_that_was_withdrawn_never_appears_wherever_it_is_killed() {
+    for step in RECALL {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("tray");
+        Layout::create(&dir).unwrap();
+        assert_eq!(child(&dir, "recall", Some(step)).signal(), Some(9), "{step}");
+        assert_eq!(names(&dir.join("in")), [""; 0], "{step}");
+        assert!(child(&dir, "recall", None).success(), "{step}");
+        assert_eq!(names(&dir.join("in")), [""; 0], "{step}");
+        let said = words(&dir);
+        assert!(
+            said.contains(&format!("withdrawn {DELIVERY}")),
+            "{step}: {said:?}"
+        );
+        assert!(!said.contains(&format!("taken {DELIVERY}")), "{step}: {said:?}");
+        assert!(said.contains(&format!("taken {ORDER}")), "{step}: {said:?}");
+        assert_left_clean(&dir, step);
+    }
+}
+
+#[test]
+fn killed_while_it_is_handed_over_what_is_said_of_it_is_true() {
+    for step in RACE {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("tray");
+        Layout::create(&dir).unwrap();
+        assert_eq!(child(&dir, "in-quietly", Some(step)).signal(), Some(9), "{step}");
+        // What a clerk could have seen before the next start.
+        let seen = names(&dir.join("in")).contains(&format!("{DELIVERY}.edxml"));
+        assert!(child(&dir, "recall", None).success(), "{step}");
+        let said = words(&dir);
+        let withdrawn = said.contains(&format!("withdrawn {DELIVERY}"));
+        let there = names(&dir.join("in")).contains(&format!("{DELIVERY}.edxml"));
+        assert!(!(seen && withdrawn), "{step}: seen, and said to be withdrawn");
+        assert_eq!(there, !withdrawn, "{step}: {said:?}");
+        assert_eq!(
+            said.contains(&format!("taken {DELIVERY}")),
+            !withdrawn,
+            "{step}: {said:?}"
+        );
+        // Begun and nothing done of it: that one can still be withdrawn, and it is.
+        assert_eq!(withdrawn, step == "adapter-begun:1", "{step}");
+        // The order of something that is here is here too.
+        assert_eq!(
+            names(&dir.join("in")).contains(&format!("{ORDER}.txt")),
+            there,
+            "{step}"
+        );
+        assert_left_clean(&dir, step);
+    }
+}
 
 #[test]
 fn a_packet_sent_is_one_submission_wherever_it_is_killed() {
@@ -183,6 +262,7 @@ async fn scene() {
             })
             .await;
         }
+        "recall" => recall_overtakes(&tray).await,
         _ => {
             let delivery: DeliveryUid = DELIVERY.parse().unwrap();
             let to = ["H60.2.3", "H60.2.4"];
@@ -195,6 +275,57 @@ async fn scene() {
     }
     FakeHub::until_async("settled", async || tray.hub.inbox_depth(&system()).await == 0).await;
     tray.stop().await;
+    write_words(&tray);
+}
+
+/// The order, and once it is done the document that it takes back.
+async fn recall_overtakes(tray: &Tray) {
+    let (document_id, order): (DeliveryUid, DeliveryUid) =
+        (DELIVERY.parse().unwrap(), ORDER.parse().unwrap());
+    let message = tray
+        .hub
+        .delivery(Outgoing::Document, &system(), order, &TO, &recall());
+    tray.hub.order(message, &[document_id], &[]).await;
+    FakeHub::until("the order is done", || {
+        write_words(tray);
+        tray.hub.times_taken(order) > 0
+    })
+    .await;
+    tray.hub
+        .deliver(&system(), document_id, &TO, &document("D1"))
+        .await;
+    FakeHub::until("the document is done", || {
+        write_words(tray);
+        tray.hub.times_withdrawn(document_id, &[]) > 1 || tray.hub.times_taken(document_id) > 0
+    })
+    .await;
+}
+
+/// What the hub was told, in a file that outlives a kill.
+fn write_words(tray: &Tray) {
+    let mut said = String::new();
+    for taken in tray.hub.taken() {
+        taken
+            .taken
+            .iter()
+            .for_each(|id| said.push_str(&format!("taken {id}\n")));
+        let withdrawn = taken.withdrawn.iter();
+        withdrawn.for_each(|word| said.push_str(&format!("withdrawn {}\n", word.delivery)));
+    }
+    let name = format!("words-{}", std::process::id());
+    fs::write(tray.dir.with_file_name(name), said).unwrap();
+}
+
+/// The words of all runs.
+fn words(dir: &Path) -> BTreeSet<String> {
+    let mut all = BTreeSet::new();
+    for name in names(dir.parent().unwrap()) {
+        if name.starts_with("words-") {
+            let text = fs::read_to_string(dir.with_file_name(name)).unwrap();
+            all.extend(text.lines().map(str::to_owned));
+        }
+    }
+    all
 }
 
 /// What the hub was sent in both runs: one body for each key.

@@ -20,7 +20,7 @@ use truc_adapter_sdk::envelope::{
     Attachment, DocumentNumber, DocumentPacket, Limits, Organization, Packet, StatusPacket, read,
     write_document,
 };
-use truc_adapter_sdk::model::{DocumentKind, SystemClock, SystemId, SystemRandom};
+use truc_adapter_sdk::model::{DocumentKind, Operation, SystemClock, SystemId, SystemRandom};
 use truc_adapter_sdk::testing::{FakeHub, Submitted};
 use truc_adapter_sdk::{Backoff, Client, Config};
 use truc_folder::layout::Layout;
@@ -46,6 +46,37 @@ pub fn document(id: &str) -> Vec<u8> {
     };
     document.promulgation.date = Some(jiff::civil::date(2026, 3, 2));
     write_document(&document, &[b"abc"])
+}
+
+pub const TO: [&str; 2] = ["H60.2.3", "H60.2.4"];
+
+/// A packet of the sender of [`document`] that speaks of `D1`.
+pub fn packet(id: &str, change: impl FnOnce(&mut DocumentPacket)) -> Vec<u8> {
+    let mut packet = DocumentPacket {
+        from: Organization::new("H60.1", "Sở Tài chính"),
+        to: vec![
+            Organization::new(TO[0], "Xã Tân Trào"),
+            Organization::new(TO[1], "Xã Minh Thanh"),
+        ],
+        document_id: id.to_owned(),
+        code: DocumentNumber::new("13", "STC-VP"),
+        subject: "V/v văn bản đã gửi".to_owned(),
+        ..DocumentPacket::default()
+    };
+    packet.promulgation.date = Some(jiff::civil::date(2026, 3, 3));
+    packet.business.document_id = Some("D1".to_owned());
+    packet.business.reason = Some("Ban hành nhầm".to_owned());
+    change(&mut packet);
+    // A recall alone brings nothing.
+    if packet.business.operation == Operation::Recall {
+        return write_document(&packet, &[]);
+    }
+    packet.attachments = vec![Attachment::of("a", "a.txt", None, b"abc")];
+    write_document(&packet, &[b"abc"])
+}
+
+pub fn recall() -> Vec<u8> {
+    packet("R1", |packet| packet.business.operation = Operation::Recall)
 }
 
 pub struct Tray {
