@@ -444,6 +444,27 @@ mod tests {
     }
 
     #[test]
+    fn the_words_for_attached_pdfs_come_with_it() {
+        let words = |json: Option<&str>| {
+            let mut message = message("document", b"packet");
+            if let Some(json) = json {
+                message.properties = message.properties.with(header::ATTACHMENTS, json);
+            }
+            match read(message) {
+                Ok(Incoming::Document(document)) => document.attachments,
+                other => panic!("{other:?}"),
+            }
+        };
+        // A word of a later version is no reason to lose the document, nor is text that is none.
+        let json = r#"{"pdf":[{"position":2,"word":"sealed","new":1}],"left_out":3}"#;
+        let found = words(Some(json)).unwrap();
+        assert_eq!((found.pdf[0].position, found.pdf[0].word.as_str()), (2, "sealed"));
+        assert_eq!(found.left_out, 3);
+        assert_eq!(words(Some("{")), None);
+        assert_eq!(words(None), None);
+    }
+
+    #[test]
     fn other_bytes_than_the_header_says_are_declined() {
         let mut wrong = message("document", b"packet");
         wrong.body.push(b'!');

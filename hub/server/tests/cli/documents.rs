@@ -257,3 +257,48 @@ fn the_doctor_says_what_is_wrong_and_goes_on() {
         .ends(1)
         .says(&["ghi được", "mã băm", "fsync", "KHÔNG RÕ"]);
 }
+
+#[tokio::test]
+async fn signatures_are_counted_and_the_hubs_own_events_listed() {
+    let place = Place::with_directory();
+    small_ledger(&place).await;
+    place
+        .run(&["document", "signatures"])
+        .ends(0)
+        .says(&["không ai (none)", "absent", "TỔNG", "chữ ký XML"]);
+    let json = place.json(&["document", "signatures"], 0);
+    assert_eq!(json["documents"], 1);
+    assert_eq!(json["answered_by"]["none"], 1);
+    assert_eq!(json["kinds"][0]["seal"]["state"], "absent");
+    let later = ["document", "signatures", "--since", "2040-01-01"];
+    place.run(&later).ends(0).says(&["Không có văn bản nào"]);
+    assert_eq!(place.json(&later, 0)["documents"], 0);
+
+    let added = [
+        "system",
+        "add",
+        "so-cu",
+        "--name",
+        "Sở cũ",
+        "--kind",
+        "agency",
+        "--no-account",
+    ];
+    place
+        .run(&[&added[..], &["--xml-sha1", "allow"]].concat())
+        .ends(0)
+        .says(&["SHA-1", "allow"]);
+    place
+        .run(&["ledger", "events"])
+        .ends(0)
+        .says(&["system-changed", "so-cu: added, xml_sha1=allow"]);
+    let refused = ["system", "add", "so-cu", "--no-account", "--xml-sha1", "refuse"];
+    place.run(&refused).ends(0);
+    let json = place.json(&["ledger", "events", "--kind", "system-changed"], 0);
+    assert_eq!(json["events"][0]["change"], "completed, xml_sha1=refuse");
+    assert_eq!(json["events"][1]["change"], "added, xml_sha1=allow");
+    place
+        .run(&["ledger", "events", "--kind", "trust-changed"])
+        .ends(0)
+        .says(&["Không có sự kiện nào"]);
+}

@@ -6,10 +6,10 @@ mod kit;
 use std::path::PathBuf;
 
 use truc_envelope::{Attachment, Limits, Packet, write_document};
-use truc_ledger::{DocumentFacts, DocumentFilter};
+use truc_ledger::{DocumentFacts, DocumentFilter, PdfKind, Period};
 use truc_model::Urgency;
 use truc_model::pdf::{NotInspected, PdfSignatures, Unreadable};
-use truc_model::wire::Intake;
+use truc_model::wire::{AttachmentWords, Intake, header};
 use truc_server::config::Config;
 use truc_server::inspect::Program;
 
@@ -45,12 +45,18 @@ fn signed() -> Vec<u8> {
 
 /// A letter with these files and this subject.
 fn letter(subject: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
+    numbered(12, subject, files)
+}
+
+/// The same under a number of its own.
+fn numbered(number: usize, subject: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     let bytes = packet(Urgency::Normal);
     let reading = truc_envelope::read(&bytes, &Limits::default()).unwrap();
     let Packet::Document(mut document) = reading.packet else {
         panic!("no document");
     };
     subject.clone_into(&mut document.subject);
+    document.document_id = format!("000.00.09.H60,2026/03/01,{number}/STNMT-VP");
     document.attachments = (1..)
         .zip(files)
         .map(|(id, (name, bytes)): (u32, _)| Attachment::of(id.to_string(), *name, None, bytes))
@@ -104,6 +110,45 @@ async fn each_attached_pdf_has_its_word() {
         panic!("{facts:?}");
     };
     assert_eq!(signatures[0].signer.as_deref(), Some("UBND xã"));
+    // The recipient gets the words with the document, by position, and nobody's name.
+    let mut recipient = twin.consumer("huyen-tuyen-quang").await;
+    let delivery = recipient.next().await.unwrap();
+    let json = delivery.properties.text(header::ATTACHMENTS).unwrap();
+    assert!(!json.contains("UBND"), "{json}");
+    let words: AttachmentWords = serde_json::from_str(json).unwrap();
+    let told: Vec<_> = words
+        .pdf
+        .iter()
+        .map(|pdf| (pdf.position, pdf.word.as_str()))
+        .collect();
+    assert_eq!(told, [(1, "intact"), (3, "changed"), (4, "none")]);
+    twin.end().await;
+}
+
+#[tokio::test]
+async fn a_burst_of_documents_waits_for_its_turn() {
+    // More than are in hand at once, with one worker: each waits until it is free, and none goes unchecked.
+    let mut config = config();
+    config.inspect.pdf_workers = 1;
+    let documents = usize::from(config.broker.prefetch_document) + 44;
+    let twin = hub("truc", config).await;
+    let mut inbox = twin.consumer("so-tnmt").await;
+    let pdf = kit::Pdf::plain().bytes;
+    for number in 0..documents {
+        let body = numbered(number, "V/v báo cáo", &[("a.pdf", &pdf)]);
+        twin.submit("so-tnmt", Intake::Document, &body).await;
+    }
+    for _ in 0..documents {
+        let receipt = inbox.next().await.unwrap();
+        assert_eq!(receipt.properties.kind.as_deref(), Some("receipt"));
+        receipt.ack().await.unwrap();
+    }
+    let counts = twin.ledger.signature_counts(Period::default()).await.unwrap();
+    let kind = PdfKind {
+        word: "none",
+        reason: None,
+    };
+    assert_eq!(counts.pdfs, [(kind, documents as u64)].into());
     twin.end().await;
 }
 

@@ -80,14 +80,21 @@ async fn sha1_passes_only_where_the_policy_allows_it_and_the_verdict_says_so() {
 
     let lenient = hub(&dir, &ca, &leaf, Sha1Policy::Allow).await;
     let mut sender = lenient.consumer("so-tnmt").await;
-    let mut recipient = lenient.consumer("truc-quoc-gia").await;
+    let mut recipient = lenient.consumer("ubnd-tinh").await;
     lenient.submit("so-tnmt", Intake::Document, body.as_bytes()).await;
     let answer = sender.next().await.unwrap();
     let json = String::from_utf8_lossy(&answer.body).into_owned();
     assert_eq!(answer.properties.kind.as_deref(), Some("receipt"), "{json}");
-    let documents = lenient.ledger.documents(&DocumentFilter::default()).await.unwrap();
+    let documents = lenient
+        .ledger
+        .documents(&DocumentFilter::default())
+        .await
+        .unwrap();
     let view = lenient.ledger.document(documents[0].uid).await.unwrap().unwrap();
-    let SignatureState::Valid { strength, algorithm, .. } = &view.document.verdict.xml else {
+    let SignatureState::Valid {
+        strength, algorithm, ..
+    } = &view.document.verdict.xml
+    else {
         panic!("{:?}", view.document.verdict);
     };
     assert_eq!(*strength, SignatureStrength::LegacySha1);
