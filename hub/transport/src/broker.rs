@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::browse::Browser;
 use crate::consume::Consumer;
 use crate::publish::Publisher;
 use crate::topology::Topology;
@@ -44,6 +45,12 @@ pub trait Broker: Send + Sync {
     /// # Errors
     /// As for [`Broker::consume`].
     async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, BrokerError>;
+
+    /// Begins to look through `queue`, which nobody should be reading.
+    ///
+    /// # Errors
+    /// As for [`Broker::consume`].
+    async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, BrokerError>;
 
     /// Closes the connections. Outstanding publishes fail, consumers end, unsettled messages go back to
     /// their queues. Closing twice is harmless.

@@ -14,6 +14,7 @@
 mod accounts;
 mod amqp;
 mod broker;
+mod browse;
 mod config;
 mod consume;
 pub mod memory;
@@ -25,6 +26,7 @@ mod topology;
 pub use accounts::{Account, Accounts, AccountsError, Overview};
 pub use amqp::AmqpBroker;
 pub use broker::{Broker, BrokerError, BrokerState, Cause, QueueDepth};
+pub use browse::{Browser, Seen};
 pub use config::{BrokerConfig, Tls, TlsIdentity, Url, UrlError};
 pub use consume::{Consumer, Delivery, Message, SettleError, Settlement};
 pub use memory::MemoryBroker;

@@ -1,5 +1,7 @@
 //! Declaring the topology, and asking how full a queue is.
 
+use std::time::Duration;
+
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ExchangeKind as AmqpKind};
@@ -74,6 +76,15 @@ pub(super) async fn queue_depth(
     queue: &str,
 ) -> Result<QueueDepth, BrokerError> {
     let channel = open(config, link).await?;
+    look_at(&channel, queue, config.operation_timeout).await
+}
+
+/// The same on a channel that is open.
+pub(super) async fn look_at(
+    channel: &Channel,
+    queue: &str,
+    limit: Duration,
+) -> Result<QueueDepth, BrokerError> {
     let options = QueueDeclareOptions {
         // Only look.
         passive: true,
@@ -84,7 +95,7 @@ pub(super) async fn queue_depth(
         nowait: false,
     };
     let declare = channel.queue_declare(short_name(queue)?, options, FieldTable::default());
-    let found = within(config.operation_timeout, "look at a queue", queue, declare).await?;
+    let found = within(limit, "look at a queue", queue, declare).await?;
     Ok(QueueDepth {
         ready: found.message_count(),
         consumers: found.consumer_count(),
@@ -93,7 +104,7 @@ pub(super) async fn queue_depth(
 
 /// A channel for these few commands; it closes when dropped. An error of the broker ends it, which is
 /// why it is not shared.
-async fn open(config: &BrokerConfig, link: &Link) -> Result<Channel, BrokerError> {
+pub(super) async fn open(config: &BrokerConfig, link: &Link) -> Result<Channel, BrokerError> {
     let session = link.session().await?;
     let opening = session.connection().create_channel();
     let opened = within(config.operation_timeout, "open a channel", "channel", opening).await;
@@ -124,7 +135,7 @@ fn arguments(queue_type: QueueType, queue: &QueueSpec) -> FieldTable {
     table
 }
 
-fn short_name(name: &str) -> Result<ShortString, BrokerError> {
+pub(super) fn short_name(name: &str) -> Result<ShortString, BrokerError> {
     short("name", name).map_err(|error| BrokerError::Refused {
         reply: error.to_string(),
     })

@@ -5,6 +5,7 @@
 //! memory stops reading from connections that publish, and acks must not wait behind that.
 
 mod blame;
+mod browse;
 mod consumer;
 mod convert;
 mod declare;
@@ -25,10 +26,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::broker::{Broker, BrokerError, BrokerState, QueueDepth};
+use crate::browse::Browser;
 use crate::config::BrokerConfig;
 use crate::consume::Consumer;
 use crate::publish::Publisher;
 use crate::topology::Topology;
+use browse::AmqpBrowser;
 use consumer::AmqpConsumer;
 use link::{Link, LinkState, Role};
 use publisher::AmqpPublisher;
@@ -111,6 +114,11 @@ impl Broker for AmqpBroker {
 
     async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, BrokerError> {
         declare::queue_depth(&self.config, &self.consuming, queue).await
+    }
+
+    async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, BrokerError> {
+        let browser = AmqpBrowser::open(&self.config, &self.consuming, queue).await?;
+        Ok(Box::new(browser))
     }
 
     async fn close(&self) {

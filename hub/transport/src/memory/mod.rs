@@ -6,6 +6,7 @@
 //! dead letters, permissions and the check of `user_id`. It leaves out what they do not use: other kinds
 //! of exchange, transactions, expiry. The tests of this crate run one suite against both.
 
+mod browse;
 mod consumer;
 mod publisher;
 mod rights;
@@ -21,13 +22,15 @@ use tokio::sync::watch;
 use truc_model::{Clock, SystemClock, SystemId};
 
 use crate::broker::{Broker, BrokerError, BrokerState, QueueDepth};
+use crate::browse::Browser;
 use crate::consume::{Consumer, Message};
 use crate::publish::Publisher;
 use crate::topology::Topology;
+use browse::MemoryBrowser;
 use consumer::MemoryConsumer;
 use publisher::MemoryPublisher;
 use rights::User;
-use server::{ConnectionId, Server};
+use server::{ConnectionId, Reader, Server};
 
 /// One connection to a broker in memory. Its publishers and consumers outlive it; [`Broker::close`] ends
 /// them.
@@ -135,7 +138,9 @@ impl Broker for MemoryBroker {
         prefetch: u16,
         _tag: &str,
     ) -> Result<Box<dyn Consumer>, BrokerError> {
-        let consumer = self.server.consume(self.connection, queue, prefetch.max(1))?;
+        let consumer = self
+            .server
+            .consume(self.connection, queue, Reader::Consumer(prefetch.max(1)))?;
         Ok(Box::new(MemoryConsumer::new(Arc::clone(&self.server), consumer)))
     }
 
@@ -149,6 +154,11 @@ impl Broker for MemoryBroker {
 
     async fn queue_depth(&self, queue: &str) -> Result<QueueDepth, BrokerError> {
         self.server.queue_depth(self.connection, queue)
+    }
+
+    async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, BrokerError> {
+        let reader = self.server.consume(self.connection, queue, Reader::Browser)?;
+        Ok(Box::new(MemoryBrowser::new(Arc::clone(&self.server), reader)))
     }
 
     async fn close(&self) {

@@ -63,7 +63,7 @@ struct Queue {
 struct ConsumerEntry {
     connection: ConnectionId,
     queue: String,
-    prefetch: usize,
+    reader: Reader,
     unsettled: BTreeMap<u64, (Reverse<u8>, Message)>,
     /// Settlements that someone still holds.
     held: usize,
@@ -71,6 +71,15 @@ struct ConsumerEntry {
     epoch: u64,
     /// The consumer itself was dropped.
     dropped: bool,
+}
+
+/// Who reads a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// A consumer, with its prefetch.
+    Consumer(u16),
+    /// A browser: not counted among the consumers, and without a prefetch.
+    Browser,
 }
 
 /// Which message a settlement is for.
@@ -111,6 +120,10 @@ impl Server {
 
     pub(super) fn alive(&self, connection: ConnectionId) -> Result<(), BrokerError> {
         self.lock().user(connection).map(drop)
+    }
+
+    pub(super) fn reachable(&self) -> Result<(), BrokerError> {
+        self.lock().reachable()
     }
 
     pub(super) fn close(&self, connection: ConnectionId) {
@@ -228,7 +241,8 @@ impl Server {
         let consumers = state
             .consumers
             .values()
-            .filter(|consumer| consumer.queue == queue && !consumer.dropped);
+            .filter(|consumer| consumer.queue == queue && !consumer.dropped)
+            .filter(|consumer| consumer.reader != Reader::Browser);
         Ok(QueueDepth {
             ready: u32::try_from(found.ready.len()).unwrap_or(u32::MAX),
             consumers: u32::try_from(consumers.count()).unwrap_or(u32::MAX),
@@ -239,7 +253,7 @@ impl Server {
         &self,
         connection: ConnectionId,
         queue: &str,
-        prefetch: u16,
+        reader: Reader,
     ) -> Result<ConsumerId, BrokerError> {
         let mut state = self.lock();
         let user = state.user(connection)?;
@@ -258,7 +272,7 @@ impl Server {
             ConsumerEntry {
                 connection,
                 queue: queue.to_owned(),
-                prefetch: prefetch.into(),
+                reader,
                 unsettled: BTreeMap::new(),
                 held: 0,
                 epoch: 0,
@@ -349,7 +363,11 @@ impl Server {
         let mut guard = self.lock();
         let state = &mut *guard;
         let entry = state.consumers.get_mut(&consumer).ok_or(BrokerError::Closed)?;
-        if matches!(state.health, Health::Down(_)) || entry.unsettled.len() >= entry.prefetch {
+        let is_full = match entry.reader {
+            Reader::Consumer(prefetch) => entry.unsettled.len() >= prefetch.into(),
+            Reader::Browser => false,
+        };
+        if matches!(state.health, Health::Down(_)) || is_full {
             return Ok(None);
         }
         let queue = state.queues.get_mut(&entry.queue);

@@ -6,8 +6,8 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use truc_model::wire::{Intake, inbox};
 use truc_transport::{
-    BrokerError, BrokerState, HeaderValue, OutMessage, Properties, PublishError, QueueType, SettleError,
-    Topology,
+    BrokerError, BrokerState, Browser, HeaderValue, OutMessage, Properties, PublishError, QueueType,
+    SettleError, Topology,
 };
 
 use crate::world::{
@@ -51,6 +51,9 @@ behaviours!(
     what_does_not_exist_is_named,
     too_large_is_not_sent,
     closing_ends_everything,
+    a_queue_is_looked_through_and_one_message_taken_out,
+    beside_a_consumer_nothing_is_lost,
+    a_browser_says_what_is_not_there,
 );
 
 async fn a_message_arrives_whole(world: World) {
@@ -448,4 +451,127 @@ async fn closing_ends_everything(world: World) {
         ready(&world.hub, &queue).await == 1
     })
     .await;
+}
+
+/// Looks at everything that is ready; gives the ids and the browser.
+async fn look_through(world: &World, queue: &str) -> (Vec<String>, Box<dyn Browser>) {
+    let mut browser = world.hub.browse(queue).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(message) = browser.next().await.unwrap() {
+        assert_eq!(message.returned, 0, "a classic queue does not count");
+        seen.push(message.properties.message_id.unwrap());
+    }
+    (seen, browser)
+}
+
+async fn everything_in(world: &World, queue: &str) -> Vec<String> {
+    let mut consumer = world.a.consume(queue, 1, "a").await.unwrap();
+    let mut order = Vec::new();
+    while ready(&world.hub, queue).await > 0 || order.is_empty() {
+        let delivery = soon("a message", consumer.next()).await.unwrap();
+        order.push(name(&delivery.body));
+        delivery.ack().await.unwrap();
+    }
+    // The last one may have been on its way to the consumer when the queue was asked.
+    while let Some(Some(delivery)) = consumer.next().now_or_never() {
+        order.push(name(&delivery.body));
+        delivery.ack().await.unwrap();
+    }
+    order
+}
+
+async fn a_queue_is_looked_through_and_one_message_taken_out(world: World) {
+    const MESSAGES: usize = 300;
+    let queue = inbox(&system_a());
+    let mut expected = Vec::new();
+    for number in 0..MESSAGES {
+        let id = number.to_string();
+        let mut message = deliver(&system_a(), &id);
+        message.properties.message_id = Some(id.clone());
+        message.properties.priority = Some(if number % 50 == 7 { 5 } else { 0 });
+        expected.push((number % 50 != 7, number));
+        keep(&world.hub, message).await;
+    }
+    expected.sort_unstable();
+    let mut expected: Vec<String> = expected.iter().map(|(_, number)| number.to_string()).collect();
+
+    // Looked through twice, and nothing is changed by that.
+    for _ in 0..2 {
+        let (seen, browser) = look_through(&world, &queue).await;
+        assert_eq!(seen, expected);
+        let depth = world.hub.queue_depth(&queue).await.unwrap();
+        assert_eq!(
+            (depth.ready, depth.consumers),
+            (0, 0),
+            "all are held, and nobody reads"
+        );
+        drop(browser);
+        until("all are back", async || {
+            ready(&world.hub, &queue).await as usize == MESSAGES
+        })
+        .await;
+    }
+    let (seen, browser) = look_through(&world, &queue).await;
+    let wanted: Vec<usize> = ["120", "7"]
+        .iter()
+        .filter_map(|id| seen.iter().position(|seen| seen == id))
+        .collect();
+    let twice = [wanted[0], wanted[1], wanted[0], MESSAGES];
+    assert_eq!(browser.take_out(&twice).await.unwrap(), 2);
+    // The broker has done both when it has answered: no waiting here.
+    assert_eq!(ready(&world.hub, &queue).await as usize, MESSAGES - 2);
+    expected.retain(|id| id != "120" && id != "7");
+    assert_eq!(
+        everything_in(&world, &queue).await,
+        expected,
+        "the others, in their order"
+    );
+}
+
+async fn beside_a_consumer_nothing_is_lost(world: World) {
+    let queue = inbox(&system_a());
+    for number in 0..20 {
+        let mut message = deliver(&system_a(), &number.to_string());
+        message.properties.message_id = Some(number.to_string());
+        keep(&world.hub, message).await;
+    }
+    let mut browser = world.hub.browse(&queue).await.unwrap();
+    for _ in 0..10 {
+        assert!(browser.next().await.unwrap().is_some());
+    }
+    // Somebody begins to read while the first ten are held.
+    let mut consumer = world.a.consume(&queue, 5, "a").await.unwrap();
+    let first = soon("a message", consumer.next()).await.unwrap();
+    assert_eq!(name(&first.body), "10");
+    assert_eq!(world.hub.queue_depth(&queue).await.unwrap().consumers, 1);
+    assert_eq!(browser.take_out(&[3]).await.unwrap(), 1);
+    let mut seen = BTreeSet::from([name(&first.body)]);
+    first.ack().await.unwrap();
+    while seen.len() < 19 {
+        let delivery = soon("a message", consumer.next()).await.unwrap();
+        assert!(seen.insert(name(&delivery.body)), "handed out twice");
+        delivery.ack().await.unwrap();
+    }
+    assert!(!seen.contains("3"));
+    assert_eq!(ready(&world.hub, &queue).await, 0);
+}
+
+async fn a_browser_says_what_is_not_there(world: World) {
+    let missing = BrokerError::NotFound {
+        name: "truc.inbox.nobody".into(),
+    };
+    assert_eq!(world.hub.browse("truc.inbox.nobody").await.err(), Some(missing));
+    // A system may not look into another's inbox.
+    let refused = match world.a.browse(&inbox(&system_b())).await {
+        Ok(mut browser) => browser.next().await.err(),
+        Err(error) => Some(error),
+    };
+    assert!(
+        matches!(refused, Some(BrokerError::Refused { .. })),
+        "{refused:?}"
+    );
+    // An empty queue is looked through at once.
+    let mut browser = world.hub.browse(&inbox(&system_a())).await.unwrap();
+    assert_eq!(browser.next().await, Ok(None));
+    assert_eq!(browser.take_out(&[0]).await, Ok(0));
 }
