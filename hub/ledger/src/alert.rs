@@ -6,6 +6,8 @@
 //! kind, gathered until its first attempt and fixed from then on, leased while a hub sends it, kept as a dead
 //! letter when it was tried too often. What happened stays in the events `alert-raised` and `alert-cleared`.
 
+pub mod store;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -13,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use truc_model::{AlertChange, AlertKind, AlertPostUid, AlertUid, DocumentUid, Severity, SystemId};
 
 use crate::command::HubId;
+
+pub use store::{AlertFilter, AlertKey, AlertSnapshot, AlertTransaction, InboxTrouble};
 
 /// Most orders in one call of [`crate::Ledger::alerts`].
 pub const ALERT_ORDERS_MAX: usize = 256;
@@ -31,6 +35,12 @@ pub const ALERT_LINES_MAX: usize = 100;
 
 /// Most messages leased in one call of [`crate::Ledger::claim_alerts`].
 pub const ALERT_CLAIM_MAX: usize = 32;
+
+/// Most messages kept as dead letters; then the oldest goes, which its event remembers.
+pub const ALERT_DEAD_MAX: usize = 1000;
+
+/// Most alerts of which one call tells the channels.
+pub const ALERT_ROUTED_MAX: usize = 256;
 
 /// What is known of an alert beside its kind and subject: words and numbers by name, such as
 /// `deliveries` = `12`. Never personal data.
@@ -296,6 +306,23 @@ impl AlertPost {
             PostPlace::Waiting { not_before } => *not_before <= now,
             PostPlace::Leased { until, .. } => *until <= now,
             PostPlace::Dead { .. } => false,
+        }
+    }
+
+    /// Adds a line; it takes the place of one about the same alert. Beyond [`ALERT_LINES_MAX`] it is counted.
+    pub(crate) fn join(&mut self, line: AlertLine) {
+        if let Some(known) = self.lines.iter_mut().find(|known| known.alert == line.alert) {
+            let change = match (known.change, line.change) {
+                // Never sent: whoever reads it hears of the beginning for the first time.
+                (AlertChange::Raised, AlertChange::Cleared) => AlertChange::Over,
+                (AlertChange::Raised, AlertChange::Escalated) => AlertChange::Raised,
+                (_, change) => change,
+            };
+            *known = AlertLine { change, ..line };
+        } else if self.lines.len() < ALERT_LINES_MAX {
+            self.lines.push(line);
+        } else {
+            self.more += 1;
         }
     }
 
