@@ -23,7 +23,7 @@ pub(crate) fn edited(document: &[u8], script: &[u8], words: &[&str]) -> Vec<u8> 
             .get(usize::from(argument) % words.len().max(1))
             .unwrap_or(&"")
             .as_bytes();
-        match action % 10 {
+        match action % 11 {
             0 => bytes
                 .iter_mut()
                 .skip(at)
@@ -60,6 +60,12 @@ pub(crate) fn edited(document: &[u8], script: &[u8], words: &[&str]) -> Vec<u8> 
                 let at = next(&bytes, at, b"\n");
                 insert(&mut bytes, at, &piece);
             }
+            // In place of as many bytes: where a document names offsets, nothing else may move.
+            9 => bytes
+                .iter_mut()
+                .skip(at)
+                .zip(word)
+                .for_each(|(byte, new)| *byte = *new),
             // A line less, or the rest.
             _ => {
                 let from = next(&bytes, at, b"\n");
@@ -110,8 +116,10 @@ mod tests {
         check(&[0, 0, 6, 1], "<a<!---->>1</a>\n<b>2</b>\n");
         check(&[0x10, 0, 7, 0], "<a>1<a></a>\n<b>2</b>\n");
         check(&[0, 0, 8, 0], "<a>1</a>\n<b>2</b>\n\n<b>2</b>\n");
-        check(&[0, 0, 9, 0], "<a>1</a>\n");
-        check(&[0, 0, 9, 255], "<a>1</a>");
+        check(&[0, 0, 9, 1], "<!---->>\n<b>2</b>\n");
+        check(&[0xFF, 0xFF, 9, 1], "<a>1</a>\n<b>2</b>\n");
+        check(&[0, 0, 10, 0], "<a>1</a>\n");
+        check(&[0, 0, 10, 255], "<a>1</a>");
     }
 
     #[test]
@@ -130,7 +138,7 @@ mod tests {
 
     #[test]
     fn nothing_can_be_edited_too() {
-        for action in 0..10 {
+        for action in 0..11 {
             for argument in [0, 1, 255] {
                 for place in [0, 0x80, 0xFF] {
                     let _ = edited(b"", &[place, place, action, argument], &[]);

@@ -66,6 +66,7 @@ fn examine(packet: &[u8]) {
         Err(rejection) => refusals_are_in_order(packet, rejection),
     }
     tight_limits_are_kept(packet, &outcome);
+    line_ends_and_the_mark_mean_nothing(packet, &outcome);
 }
 
 /// Every refusal and warning of the reader is the linter's too, and places lie inside. Says whether the packet
@@ -221,3 +222,29 @@ fn tight_limits_are_kept(packet: &[u8], wide: &Result<Reading, Rejection>) {
         }
     }
 }
+
+/// XML mends line ends (XML 1.0 §2.11), and a byte order mark is no content.
+fn line_ends_and_the_mark_mean_nothing(packet: &[u8], outcome: &Result<Reading, Rejection>) {
+    let Ok(reading) = outcome else { return };
+    if packet.contains(&b'\r') || packet.starts_with(MARK) {
+        return;
+    }
+    let mut other = MARK.to_vec();
+    for byte in packet {
+        if *byte == b'\n' {
+            other.push(b'\r');
+        }
+        other.push(*byte);
+    }
+    match read(&other, &Limits::default()) {
+        Ok(again) => assert_same(
+            &facts(again.packet),
+            &facts(reading.packet.clone()),
+            "read otherwise with CR LF",
+        ),
+        Err(rejection) => panic!("refused with CR LF: {rejection:?}"),
+    }
+}
+
+/// The byte order mark of UTF-8.
+const MARK: &[u8] = b"\xEF\xBB\xBF";

@@ -88,6 +88,10 @@ fn ranges(file: &[u8]) -> Vec<(Range<usize>, usize)> {
 
 /// Texts that mean something in a PDF.
 const WORDS: &[&str] = &[
+    ">/A 1/B<",
+    ">/A<",
+    ">",
+    "> ",
     "/ByteRange [0 1 2 3]",
     "/ByteRange ",
     "/Contents <00>",
@@ -110,7 +114,6 @@ const WORDS: &[&str] = &[
     "[",
     "]",
     "<",
-    ">",
     "(",
     ")",
     "1 0 R",
@@ -202,8 +205,17 @@ fn nothing_is_sound_but_what_was_signed(file: &[u8], signature: &PdfSignature) {
             && file.len() as u64 == end as u64 + after
             && file[..signed.gap.start] == signed.file[..signed.gap.start]
             && file[signed.gap.end..end] == signed.file[signed.gap.end..]
+            && is_one_string(&file[signed.gap.clone()])
     });
     assert!(genuine, "sound, and nobody signed it: {signature:?}");
+}
+
+/// Hexadecimal digits in angle brackets: what nobody signs leaves room for nothing else.
+fn is_one_string(gap: &[u8]) -> bool {
+    let [b'<', digits @ .., b'>'] = gap else {
+        return false;
+    };
+    digits.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// The signed file with another signature in its gap.

@@ -1,12 +1,14 @@
 //! The seal: nothing passes but what the holder of the key made over these bytes.
 
+use std::fmt;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use ring::signature::Ed25519KeyPair;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use truc_envelope::seal::{
     Algorithm, BoundCertificate, Claims, Expected, SEAL_MAX_BYTES, SEAL_TYPE, SealingKey, Tolerance, Trust,
@@ -292,7 +294,16 @@ fn what_the_key_signs_passes_only_if_it_fits(text: &[u8]) {
         return;
     };
     // Read again by the plainest means there are.
-    let object = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).expect("an object of JSON");
+    let object = |bytes: &[u8]| {
+        let object: Value = serde_json::from_slice(bytes).expect("an object of JSON");
+        let Pairs(pairs) = serde_json::from_slice(bytes).expect("an object of JSON");
+        assert_eq!(
+            object.as_object().map(serde_json::Map::len),
+            Some(pairs),
+            "a member stands twice"
+        );
+        object
+    };
     let (header, claims) = (object(header), object(claims));
     let digest = |digest: Sha256| Value::from(URL_SAFE_NO_PAD.encode(digest.as_bytes()));
     assert_eq!(header["alg"], "EdDSA");
@@ -311,6 +322,33 @@ fn what_the_key_signs_passes_only_if_it_fits(text: &[u8]) {
     let (ahead, age) = (5 * 60, 7 * 24 * 60 * 60);
     assert!((NOW - age..=NOW + ahead).contains(&iat), "sealed at {iat}");
     assert_eq!(valid.signed_at().as_second(), iat);
+}
+
+/// How many members an object has, those of one name counted each.
+struct Pairs(usize);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Count;
+
+        impl<'de> Visitor<'de> for Count {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = 0;
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+                    pairs += 1;
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Count)
+    }
 }
 
 /// The sound seals.

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use jiff::Timestamp;
 use truc_envelope::dsig::{
-    Canonicalization, DigestAlgorithm, DsigPolicy, DsigReason, DsigVerdict, NotCanonical, SignError,
-    SignOptions, SigningKey, canonical_form, sign, verify,
+    Canonicalization, DigestAlgorithm, DsigPolicy, DsigReason, DsigVerdict, NotCanonical, SignOptions,
+    SigningKey, canonical_form, sign, verify,
 };
 use truc_envelope::seal::Trust;
 use truc_envelope::{Limits, Packet, SignaturePresence, read};
@@ -56,16 +56,16 @@ impl World {
             .filter(|(name, _)| name == "control" || name == "chain-control")
             .map(|(_, bytes)| Original::of(bytes))
             .collect();
-        for (number, (_, bytes)) in files("strict", "edxml").into_iter().enumerate() {
-            match sign(&bytes, &key, &options(number)) {
-                Ok(signed) => originals.push(Original::of(signed)),
-                Err(error) => assert!(
-                    matches!(error, SignError::Signed | SignError::Packet(_)),
-                    "{error}"
-                ),
+        let packets = ["strict", "warnings"]
+            .map(|folder| files(folder, "edxml"))
+            .concat();
+        for (number, (_, bytes)) in packets.into_iter().enumerate() {
+            // What is not XML to the letter, or signed already, is not signed here.
+            if let Ok(signed) = sign(&bytes, &key, &options(number)) {
+                originals.push(Original::of(signed));
             }
         }
-        assert!(originals.len() >= 10, "only {} signed packets", originals.len());
+        assert!(originals.len() >= 30, "only {} signed packets", originals.len());
         let world = Self {
             trust,
             key,
@@ -119,6 +119,10 @@ pub fn xml_signature(data: &[u8]) {
             let original = &WORLD.originals[usize::from(*number) % WORLD.originals.len()];
             let packet = edited(&original.bytes, script, WORDS);
             nothing_is_valid_but_what_was_signed(&packet);
+            // Costs more than the rest, and is the same for one as for the other.
+            if script.len() % 8 == 0 {
+                the_canonical_form_stays(&packet);
+            }
         }
         packet => {
             nothing_is_valid_but_what_was_signed(packet);
