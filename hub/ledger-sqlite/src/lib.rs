@@ -7,14 +7,17 @@
 //!
 //! What this crate leaves out: every rule. It loads and saves rows for `truc-ledger`, which decides.
 
+mod alerts;
 mod column;
 mod fault;
 mod fold;
 mod kept;
+mod limits;
 mod read;
 mod row;
 mod save;
 mod schema;
+mod waiting;
 mod write;
 
 use std::fs::OpenOptions;

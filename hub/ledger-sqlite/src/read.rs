@@ -14,20 +14,21 @@ use truc_ledger::query::{
     DocumentFilter, DocumentLine, InboxCount, PAGE_MAX, Period, RefusalFilter, SenderCount, SenderRefusals,
     StateCount, StateCounts, page,
 };
+use truc_ledger::limit::{LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use truc_ledger::retention::{BodyDeletedRow, KeptBody};
 use truc_ledger::rows::{
     DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow, number_key,
 };
 use truc_ledger::signatures::{PdfKind, Standing, VerdictKind};
-use truc_ledger::{Snapshot, StoreError};
+use truc_ledger::{AtHome, Snapshot, StoreError};
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, SignatureStrength, SystemId};
 
 use crate::column::{Columns as _, damaged, to_time};
 use crate::fault::store_error;
-use crate::{kept, row};
 use crate::write::{head, latest_directory, limit, of_hub};
+use crate::{kept, limits, row, waiting};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
 
@@ -44,7 +45,7 @@ impl SqliteSnapshot {
         Ok(Self(transaction))
     }
 
-    async fn all<T>(
+    pub(crate) async fn all<T>(
         &mut self,
         query: Query<'_>,
         read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
@@ -53,7 +54,7 @@ impl SqliteSnapshot {
         rows.iter().map(read).collect()
     }
 
-    async fn one<T>(
+    pub(crate) async fn one<T>(
         &mut self,
         query: Query<'_>,
         read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
@@ -328,6 +329,10 @@ impl Snapshot for SqliteSnapshot {
 
     async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError> {
         limits::sent_late(&mut self.0, query).await
+    }
+
+    async fn at_home(&mut self) -> Result<Vec<AtHome>, StoreError> {
+        waiting::at_home(&mut self.0).await
     }
 
     async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {

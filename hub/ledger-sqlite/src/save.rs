@@ -16,7 +16,7 @@ use truc_ledger::rows::{
 use truc_model::Sha256;
 
 use crate::fault::store_error;
-use crate::kept;
+use crate::{alerts, kept, limits};
 
 /// Most rows in one statement.
 pub(crate) const ROWS_MAX: usize = 500;
@@ -98,7 +98,9 @@ pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -
         Ok(json!(delivery))
     })
     .await?;
-    rows(db, DIRECTORIES, &changes.directories, directory).await
+    rows(db, DIRECTORIES, &changes.directories, directory).await?;
+    limits::save(db, &changes.limits).await?;
+    alerts::save(db, &changes.alerts).await
 }
 
 async fn rows<T>(

@@ -10,18 +10,19 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
+use truc_ledger::limit::{LimitKey, LimitRow};
 use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
 use truc_ledger::store::{AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX};
 use truc_ledger::{StoreError, Transaction};
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
 
 use crate::column::Columns as _;
 use crate::fault::store_error;
 use crate::fold::Fold;
-use crate::{kept, row, save};
+use crate::{kept, limits, row, save, waiting};
 
 /// Most keys in one look-up.
 const KEYS_MAX: usize = 500;
@@ -50,13 +51,13 @@ impl SqliteTransaction {
         Ok(transaction)
     }
 
-    fn db(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+    pub(crate) fn db(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         let connection = self.connection.as_deref_mut();
         connection.ok_or_else(|| StoreError::Backend("the transaction has ended".into()))
     }
 
     /// Looks rows up by many keys; the statement finds them in `json_each($1)`.
-    async fn look_up<T>(
+    pub(crate) async fn look_up<T>(
         &mut self,
         statement: &'static str,
         keys: Vec<Value>,
@@ -232,7 +233,6 @@ impl Transaction for SqliteTransaction {
             .await
     }
 
-    async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError> {
     async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
         let statement = "SELECT d.* FROM json_each($1) AS k JOIN document AS d ON d.event IN \
              (SELECT event FROM document WHERE amends = k.value ORDER BY event LIMIT $2)";
@@ -248,6 +248,7 @@ impl Transaction for SqliteTransaction {
             .await
     }
 
+    async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError> {
         let statement = "SELECT * FROM recipient WHERE document IN (SELECT value FROM json_each($1)) \
              ORDER BY document, position";
         self.look_up(statement, keys(documents, |uid| json!(uid)), row::recipient)
@@ -338,7 +339,6 @@ impl Transaction for SqliteTransaction {
         rows.iter().map(row::outbox).collect()
     }
 
-    async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
     async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let statement = "SELECT * FROM outbox INDEXED BY outbox_orders WHERE awaits_taken = 1 AND priority = 5 \
              AND recalled = 0 AND \
@@ -353,6 +353,7 @@ impl Transaction for SqliteTransaction {
         rows.iter().map(row::outbox).collect()
     }
 
+    async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let statement = "SELECT * FROM outbox WHERE place = 'forwarded' AND moment < $1 AND alerted = 0 AND recalled = 0 \
              ORDER BY moment, event, line LIMIT $2";
         let rows = sqlx::query(statement)
@@ -376,6 +377,14 @@ impl Transaction for SqliteTransaction {
         rows.iter().map(row::outbox).collect()
     }
 
+    async fn waiting_for(
+        &mut self,
+        parties: &[Party],
+        max: usize,
+    ) -> Result<Vec<(DocumentUid, u32)>, StoreError> {
+        waiting::waiting_for(self.db()?, parties, max).await
+    }
+
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError> {
         let statement =
             "SELECT b.sha256, b.bytes FROM json_each($1) AS k JOIN body AS b ON b.sha256 = unhex(k.value)";
@@ -387,6 +396,10 @@ impl Transaction for SqliteTransaction {
 
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
         kept::kept(self.db()?, of).await
+    }
+
+    async fn limits(&mut self, keys: &[LimitKey]) -> Result<Vec<LimitRow>, StoreError> {
+        limits::of(self.db()?, keys).await
     }
 
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {

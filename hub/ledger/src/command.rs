@@ -17,6 +17,7 @@ use truc_model::{
 };
 
 use crate::change::DocumentChange;
+use crate::limit::SentLate;
 use crate::trust::TrustInForce;
 
 /// The idempotency key of a submission: AMQP `message_id`, unique for the sending system. Kept for ever.
@@ -88,6 +89,9 @@ pub struct DocumentFacts {
     pub refers_to: Option<String>,
     /// Its attachments, without their bytes.
     pub attachments: Vec<AttachmentFacts>,
+    /// It came later than it should have been sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_late: Option<SentLate>,
 }
 
 /// One attachment, without its bytes.
@@ -290,6 +294,14 @@ impl PublishFailure {
         Self::BodyDamaged,
     ];
 
+    /// Whether it is sure that the message is in no inbox: it came back, was larger than the broker takes, or
+    /// was never sent. A refusal closes the channel, and a blocked or failing broker may have kept what it got:
+    /// that is not sure.
+    #[must_use]
+    pub const fn is_definite(self) -> bool {
+        matches!(self, Self::Unroutable | Self::TooLarge | Self::BodyDamaged)
+    }
+
     /// The word in events and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -315,6 +327,23 @@ pub struct TakenReport {
     pub message_id: Option<MessageId>,
     /// What it said.
     pub taken: truc_model::wire::Taken,
+}
+
+/// The hub takes messages that were ordered back out of an inbox that nobody reads.
+///
+/// The caller saw that the inbox had no consumer, got the message by itself, and saw that the broker never
+/// gave it to anybody before (not `redelivered`). Only then is it sure that nobody handed it over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cleaning {
+    /// Whose inbox.
+    pub system: SystemId,
+    /// Which messages, at most [`Cleaning::MAX`].
+    pub deliveries: Vec<DeliveryUid>,
+}
+
+impl Cleaning {
+    /// Most messages in one call.
+    pub const MAX: usize = 64;
 }
 
 /// The name of one running hub, in leases and events.

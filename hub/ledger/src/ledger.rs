@@ -1,17 +1,21 @@
 //! The handle: what the rest of the hub says to the ledger and asks of it.
 
+mod alerts;
+mod limits;
+mod reorganise;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
-use truc_model::{Clock, DocumentUid, Random, Sha256, SystemId};
+use truc_model::{Clock, DeliveryUid, DocumentUid, Random, Sha256, SystemId};
 
 use crate::balance::{Balance, BalanceFilter, BalanceRow};
 use crate::command::{
-    ClaimRequest, DocumentSubmission, Forwarded, HubId, NewDirectory, Note, PublishFailed, RefusedSubmission,
-    Resend, StatusSubmission, SubmissionKey, TakenReport,
+    ClaimRequest, Cleaning, DocumentSubmission, Forwarded, HubId, NewDirectory, Note, PublishFailed,
+    RefusedSubmission, Resend, StatusSubmission, SubmissionKey, TakenReport,
 };
 use crate::error::LedgerError;
 use crate::event::{EventKind, EventRow, Head};
@@ -22,7 +26,7 @@ use crate::query::{
     TRACE_MAX,
 };
 use crate::retention::{BODIES_DELETED_MAX, BodyDeletedRow, DeleteBodies, DeletedBodies, KeptBody};
-use crate::rows::{DirectoryRow, RefusalRow, SubmissionRow};
+use crate::rows::{DirectoryRow, OutboxRow, RefusalRow, SubmissionRow};
 use crate::rules::{Command, Reply};
 use crate::signatures::SignatureCounts;
 use crate::store::{Snapshot, Store};
@@ -157,7 +161,8 @@ impl Ledger {
     /// [`LedgerError::TooMany`] beyond [`truc_model::wire::Taken::MAX_DELIVERIES`], or [`LedgerError::Store`].
     pub async fn taken(&self, report: TakenReport) -> Result<TakenOutcome, LedgerError> {
         let max = truc_model::wire::Taken::MAX_DELIVERIES;
-        let found = report.taken.taken.len() + report.taken.refused.len();
+        let said = &report.taken;
+        let found = said.taken.len() + said.refused.len() + said.withdrawn.len();
         if found > max {
             return Err(LedgerError::TooMany {
                 what: "deliveries",
@@ -189,6 +194,59 @@ impl Ledger {
     pub async fn release_leases(&self, owner: HubId) -> Result<u64, LedgerError> {
         match self.ask(Command::ReleaseLeases(owner)).await? {
             Reply::Released(count) => Ok(count),
+            _ => Err(MIXED_UP),
+        }
+    }
+
+    /// Messages that were ordered back after they may have left, oldest first, at most `max`; of one system, or
+    /// of all. Those with [`OutboxRow::recalled`] are never published again: an inbox that nobody reads can be
+    /// cleaned of them.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn ordered_back(
+        &self,
+        system: Option<&SystemId>,
+        max: usize,
+    ) -> Result<Vec<OutboxRow>, LedgerError> {
+        Ok(self.store.read().await?.ordered_back(system, max).await?)
+    }
+
+    /// The hub is about to take these messages out of an inbox that nobody reads. Gives those that may go: they
+    /// were ordered back, were forwarded, and went out no more than once. Call [`Ledger::cleaned`] once they are
+    /// out for certain; when the hub is killed in between they stay as they are, and the order that lies in
+    /// the inbox settles them.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooMany`] beyond [`Cleaning::MAX`], or [`LedgerError::Store`].
+    pub async fn cleaning_begun(&self, cleaning: Cleaning) -> Result<Vec<DeliveryUid>, LedgerError> {
+        self.clean(cleaning, Command::CleaningBegun).await
+    }
+
+    /// These messages are out of the inbox, and nobody had them: withdrawn for those they were ordered back for,
+    /// scheduled again for the others. Gives those that changed.
+    ///
+    /// # Errors
+    /// As [`Ledger::cleaning_begun`].
+    pub async fn cleaned(&self, cleaning: Cleaning) -> Result<Vec<DeliveryUid>, LedgerError> {
+        self.clean(cleaning, Command::Cleaned).await
+    }
+
+    async fn clean(
+        &self,
+        cleaning: Cleaning,
+        command: fn(Cleaning) -> Command,
+    ) -> Result<Vec<DeliveryUid>, LedgerError> {
+        let found = cleaning.deliveries.len();
+        if found > Cleaning::MAX {
+            return Err(LedgerError::TooMany {
+                what: "messages",
+                max: Cleaning::MAX,
+                found,
+            });
+        }
+        match self.ask(command(cleaning)).await? {
+            Reply::Cleaned(deliveries) => Ok(deliveries),
             _ => Err(MIXED_UP),
         }
     }

@@ -15,10 +15,12 @@ pub mod command;
 pub mod error;
 pub mod event;
 mod ledger;
+pub mod limit;
 pub mod memory;
 pub mod operator;
 pub mod outcome;
 pub mod query;
+pub mod reorganise;
 pub mod retention;
 mod replay;
 pub mod rows;
@@ -35,19 +37,23 @@ pub mod contract;
 pub use balance::{Balance, BalanceFilter, BalanceRow};
 pub use change::{DocumentChange, ReplacedDocument};
 pub use command::{
-    ANSWER_PRIORITY, AttachmentFacts, ClaimRequest, ConflictPolicy, DirectorySummary, DocumentFacts,
+    ANSWER_PRIORITY, AttachmentFacts, ClaimRequest, Cleaning, ConflictPolicy, DirectorySummary, DocumentFacts,
     DocumentSubmission, Forwarded, HubId, NewDirectory, Note, Plan, PlannedRecipient, PublishFailed,
     PublishFailure, RefusedSubmission, Resend, StatusSubmission, SubmissionKey, TakenReport,
 };
 pub use error::{LedgerError, StoreError};
 pub use event::{Event, EventKind, EventRow, Fact, Head};
 pub use ledger::{FORWARDED_MAX, Ledger, Settings};
+pub use limit::{
+    LIMITS_MAX, LimitKey, LimitLine, LimitQuery, LimitRow, LimitTold, SentLate, SentLateLine, SentLateQuery,
+};
 pub use memory::MemoryStore;
 pub use operator::{
     OperatorAction, OperatorDone, OperatorNo, OperatorOrder, OperatorOutcome, OperatorTarget,
 };
 pub use outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 pub use query::{DocumentFilter, DocumentLine, DocumentView, InboxCount, Period, RefusalFilter, StateCounts};
+pub use reorganise::{AtHome, PartyMove, ReorganisationTold, Reorganise, Reorganised};
 pub use signatures::{AnsweredBy, PdfKind, SignatureCounts, Standing, VerdictKind};
 pub use retention::{
     BODIES_DELETED_MAX, BodyDeletedRow, DeleteBodies, DeletedBodies, DeletionCause, KeptBody, KeptDocument,

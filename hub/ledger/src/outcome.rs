@@ -63,8 +63,9 @@ pub struct Claimed {
     pub attachments: Option<AttachmentWords>,
     /// The code. Only on statuses.
     pub status: Option<StatusCode>,
-    /// Deliveries that whoever takes this must not hand over any more, each with the codes concerned; no
-    /// codes: for all it is for. Only on orders.
+    /// Deliveries that whoever takes this must not hand over any more, each with the codes concerned. No codes in any:
+    /// all are taken back for all they are for, and this message has no other purpose. Otherwise each has its
+    /// codes, as the wire has one list for all. Only on orders.
     pub withdraws: Vec<(DeliveryUid, Vec<String>)>,
     /// The documents that this one takes the place of. Only on replacements.
     pub replaces: Vec<DocumentUid>,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::{Intake, Outgoing};
-use truc_model::{BusinessState, ChangeState, DocumentUid, Party};
+use truc_model::{BusinessState, ChangeState, DocumentUid, Party, StatusCode};
 
 use crate::balance::{BalanceFilter, BalanceRow, line};
 use crate::error::StoreError;
@@ -19,6 +19,9 @@ pub(crate) struct Told {
     pub(crate) state: TransportStateName,
     pub(crate) business: BusinessState,
     pub(crate) change: ChangeState,
+    pub(crate) revision: u32,
+    /// The event that took it back.
+    pub(crate) recalled: Option<u64>,
 }
 
 /// One document as the events tell it.
@@ -74,6 +77,8 @@ impl Replay {
                             state: recipient.state,
                             business: BusinessState::default(),
                             change: ChangeState::default(),
+                            revision: 0,
+                            recalled: None,
                         })
                         .collect(),
                 };
@@ -141,13 +146,51 @@ impl Replay {
             Fact::StatusRecorded {
                 document,
                 recipient,
+                code,
                 business,
                 change,
+                revision,
                 ..
             } => {
                 let told = self.told(*document, *recipient)?;
                 told.business = *business;
                 told.change = *change;
+                told.revision = *revision;
+                if *code == StatusCode::TakeBack {
+                    told.recalled.get_or_insert(event.seq);
+                }
+                Ok(())
+            }
+            Fact::ChangeOrdered {
+                document,
+                order,
+                recipients,
+                ..
+            } => {
+                for ordered in recipients {
+                    let told = self.told(*document, ordered.position)?;
+                    if told.change.is_end() && told.change != ordered.change {
+                        return Err("an overlay that moves out of its end");
+                    }
+                    told.change = ordered.change;
+                    if order.takes_back() {
+                        told.recalled.get_or_insert(event.seq);
+                    }
+                }
+                Ok(())
+            }
+            Fact::DeliveryWithdrawn {
+                document, recipients, ..
+            } => {
+                for position in recipients {
+                    let told = self.told(*document, *position)?;
+                    match told.state {
+                        TransportStateName::Scheduled
+                        | TransportStateName::Forwarded
+                        | TransportStateName::Parked => told.state = TransportStateName::Withdrawn,
+                        _ => return Err("a withdrawal of a delivery that ended"),
+                    }
+                }
                 Ok(())
             }
             Fact::DocumentParked {

@@ -322,6 +322,13 @@ impl OutboxRow {
         matches!(self.place, OutboxPlace::Waiting { .. }) && self.attempts == self.failed
     }
 
+    /// Whether an attempt left this recipient out, because it was ordered back before.
+    #[must_use]
+    pub fn left_out(&self, position: u32, attempt: u32) -> bool {
+        let mut back = self.ordered_back.iter();
+        back.any(|back| back.position == position && attempt > back.attempts)
+    }
+
     /// Whether it goes ahead of everything in its inbox: an order that must overtake.
     #[must_use]
     pub const fn is_order(&self) -> bool {
@@ -384,6 +391,10 @@ pub struct Changes {
     pub outbox_done: Vec<DeliveryUid>,
     /// New versions of the directory.
     pub directories: Vec<DirectoryRow>,
+    /// Alerts and messages about them.
+    pub alerts: AlertChanges,
+    /// Time limits that began, ended or were told of.
+    pub limits: LimitChanges,
 }
 
 impl Changes {
@@ -404,6 +415,8 @@ impl Changes {
             && self.outbox_moved.is_empty()
             && self.outbox_done.is_empty()
             && self.directories.is_empty()
+            && self.alerts.is_empty()
+            && self.limits.is_empty()
     }
 }
 

@@ -10,13 +10,16 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, RefusalCode, Sha256, SystemId};
 
+use crate::alert::{AlertSnapshot, AlertTransaction};
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
 use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
 };
+use crate::limit::{LimitKey, LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use crate::retention::{BodyDeletedRow, KeptBody};
+use crate::reorganise::AtHome;
 use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
@@ -81,7 +84,7 @@ pub struct InboxQueue {
 
 /// One writing transaction. Dropped without [`Transaction::commit`] it leaves nothing.
 #[async_trait]
-pub trait Transaction: Send {
+pub trait Transaction: AlertTransaction {
     /// The end of the chain. No other transaction can move it before this one ends.
     ///
     /// # Errors
@@ -136,10 +139,18 @@ pub trait Transaction: Send {
     /// Messages forwarded to one inbox and untaken, oldest first, at most `max`. Those ordered back for all are
     /// left out: they never go again.
     async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
+    /// Scheduled and forwarded recipients of these parties, by document and position, at most `max`.
+    async fn waiting_for(
+        &mut self,
+        parties: &[Party],
+        max: usize,
+    ) -> Result<Vec<(DocumentUid, u32)>, StoreError>;
     /// Bodies by digest.
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError>;
     /// Of these bodies those that are kept, with everything that names them.
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError>;
+    /// Those of these limits that run, or ended and were told of.
+    async fn limits(&mut self, keys: &[LimitKey]) -> Result<Vec<LimitRow>, StoreError>;
     /// Ends the leases of one owner. Gives how many.
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError>;
     /// The last version of the directory.
@@ -165,7 +176,7 @@ pub struct RefusalLike {
 
 /// A picture of one moment.
 #[async_trait]
-pub trait Snapshot: Send {
+pub trait Snapshot: AlertSnapshot {
     /// The end of the chain.
     ///
     /// # Errors
@@ -216,6 +227,8 @@ pub trait Snapshot: Send {
     async fn ended_limits(&mut self, max: usize) -> Result<Vec<LimitRow>, StoreError>;
     /// Documents that came later than they should have been sent, the newest first.
     async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError>;
+    /// What waits for whom by which system, and what is out and not taken; by party and system.
+    async fn at_home(&mut self) -> Result<Vec<AtHome>, StoreError>;
     /// A body.
     async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError>;
     /// Digests of bodies after `after`, ascending, at most `max`: to walk over all.

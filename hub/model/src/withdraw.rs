@@ -23,17 +23,20 @@ pub enum WithdrawCause {
     OrderMoot,
     /// By an operator's order.
     ByOperator,
+    /// Its agency was merged into another recipient of the same document, which gets it once.
+    Merged,
 }
 
 impl WithdrawCause {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Recalled,
         Self::TakenBack,
         Self::Removed,
         Self::Replaced,
         Self::OrderMoot,
         Self::ByOperator,
+        Self::Merged,
     ];
 
     /// The word in receipts, notices and events.
@@ -46,6 +49,7 @@ impl WithdrawCause {
             Self::Replaced => "replaced",
             Self::OrderMoot => "order-moot",
             Self::ByOperator => "by-operator",
+            Self::Merged => "merged",
         }
     }
 
@@ -59,6 +63,7 @@ impl WithdrawCause {
             Self::Replaced => "Đã có văn bản thay thế",
             Self::OrderMoot => "Không còn văn bản để thu hồi, cập nhật",
             Self::ByOperator => "Theo lệnh cán bộ vận hành",
+            Self::Merged => "Gộp vào nơi nhận khác của cùng văn bản",
         }
     }
 }

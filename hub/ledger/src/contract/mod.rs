@@ -10,17 +10,22 @@
     reason = "a test suite: each case is named for what it checks, and fails by panicking"
 )]
 
+pub mod alerts;
+pub mod changes;
 pub mod documents;
 pub mod forwarding;
 pub mod histories;
 pub mod kit;
+pub mod limits;
 pub mod operator;
 pub mod questions;
+pub mod reorganise;
 pub mod retention;
 pub mod signatures;
 pub mod statuses;
 pub mod taken;
 pub mod trust;
+pub mod updates;
 pub mod whole;
 
 use std::sync::Arc;
@@ -113,6 +118,34 @@ macro_rules! contract_tests {
                 a_status_repeats_by_its_key,
                 the_other_partys_present_system_gets_it,
             }
+            changes {
+                what_never_left_is_withdrawn_and_nothing_is_sent,
+                what_waits_for_an_operator_is_withdrawn_too,
+                an_order_overtakes_what_lies_in_the_inbox,
+                a_full_inbox_takes_an_order_all_the_same,
+                a_message_ordered_back_is_never_published_again,
+                what_surely_did_not_leave_is_withdrawn,
+                a_message_partly_ordered_back_goes_on_to_the_others,
+                whoever_has_it_is_asked_and_answers,
+                what_ended_elsewhere_is_not_asked_for,
+                orders_that_make_no_sense_have_their_codes,
+                a_take_back_is_a_recall_of_one,
+                words_that_contradict_are_recorded_and_the_first_stands,
+                a_status_in_time_wins_over_the_order,
+                bytes_go_with_their_last_holder,
+                an_inbox_nobody_reads_is_cleaned,
+                an_agency_that_took_over_can_recall_and_be_recalled_from,
+                an_order_within_the_batch_of_its_document,
+            }
+            updates {
+                an_update_follows_its_document_and_is_answered,
+                an_update_adds_and_removes_recipients,
+                a_recall_ends_updates_that_did_not_leave,
+                an_update_after_a_recall_is_left_out,
+                an_update_waits_with_its_document,
+                a_replacement_takes_the_place,
+                a_closed_code_goes_to_its_successor_for_a_time,
+            }
             questions {
                 lists_and_filters,
                 a_text_finds_its_document,
@@ -135,12 +168,41 @@ macro_rules! contract_tests {
                 a_held_document_is_released_by_whoever_may,
                 what_is_closed_is_closed_for_good,
             }
+            reorganise {
+                what_waits_follows_and_what_is_out_stays,
+                a_successor_that_is_a_recipient_gets_it_once,
+                a_split_is_held_and_an_end_is_told,
+                a_reorganisation_is_carried_out_once,
+            }
             retention {
                 a_body_goes_in_its_time_and_stays_provable,
                 what_is_open_is_kept_for_ever,
                 packets_statuses_and_refused_ones_have_their_own_times,
                 a_body_of_two_documents_goes_with_the_last,
                 a_deletion_is_bounded,
+            }
+            limits {
+                limits_run_from_taken_until_they_are_met,
+                an_answer_is_expected_of_who_has_the_document,
+                each_level_is_told_once,
+                an_order_itself_is_not_to_be_accepted,
+                what_is_late_is_listed_by_urgency_age_and_party,
+                too_many_limits_in_one_call,
+                documents_that_came_late_are_listed,
+            }
+            alerts {
+                an_alert_is_raised_once_grows_and_ends,
+                what_is_parked_raises_an_alert_in_the_same_commit,
+                odd_words_and_lost_inboxes_raise_alerts,
+                orders_and_what_they_say_are_bounded,
+                lines_of_a_kind_gather_in_one_message,
+                what_ends_before_it_is_told_is_one_line,
+                a_change_is_told_by_one_hub,
+                a_message_is_sent_by_one_hub_at_a_time,
+                a_channel_has_an_allowance,
+                what_fails_too_often_is_a_dead_letter,
+                dead_letters_have_a_most,
+                troubles_of_inboxes_are_counted,
             }
             trust {
                 trust_is_told_when_it_changes,

@@ -1,15 +1,19 @@
 //! The closed list of what can happen.
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::{Intake, Outgoing};
 use truc_model::{
-    BusinessState, ChangeState, DeliveryUid, DocumentUid, MessageId, Operation, ParkCause, Party,
-    RefusalCode, Sha256, StatusCode, SystemId, Urgency, WarningCode,
+    AlertKind, AlertPostUid, AlertUid, BusinessState, ChangeOrder, ChangeState, DeliveryUid, DocumentUid,
+    LimitKind, MessageId, Operation, ParkCause, Party, RefusalCode, Severity, Sha256, StatusCode, SystemId, Turn,
+    Urgency, WarningCode, WithdrawCause, WithdrawProof,
 };
 
+use crate::alert::ClearCause;
 use crate::command::{DirectorySummary, HubId, PublishFailure};
+use crate::reorganise::Reorganised;
 use crate::retention::DeletionCause;
 use crate::trust::ListInForce;
 
@@ -75,6 +79,16 @@ kinds! {
     DeliveryRerouted = "delivery-rerouted", "Cán bộ vận hành chuyển hướng";
     /// An operator gave deliveries up.
     DeliveryClosed = "delivery-closed", "Cán bộ vận hành đóng";
+    /// A time limit ran out, and somebody is told.
+    LimitPassed = "limit-passed", "Quá hạn";
+    /// An order (recall, update, replacement) speaks of a document.
+    ChangeOrdered = "change-ordered", "Có yêu cầu thu hồi, cập nhật, thay thế";
+    /// A message that may have left is wanted back for some of its recipients.
+    DeliveryOrderedBack = "delivery-ordered-back", "Yêu cầu rút lại văn bản đã gửi";
+    /// A delivery was withdrawn before it was handed over.
+    DeliveryWithdrawn = "delivery-withdrawn", "Đã rút lại, không giao";
+    /// The hub is about to take a message out of an inbox that nobody reads.
+    CleaningBegun = "cleaning-begun", "Bắt đầu lấy văn bản khỏi hộp nhận";
     /// A status was recorded.
     StatusRecorded = "status-recorded", "Ghi nhận trạng thái";
     /// A status came again and was neither applied nor passed on.
@@ -85,12 +99,22 @@ kinds! {
     BodiesDeleted = "bodies-deleted", "Xóa dữ liệu gói tin";
     /// The directory has a new version.
     DirectoryChanged = "directory-changed", "Danh mục thay đổi";
+    /// A reorganisation of agencies is to come: the directory knows it from now on.
+    ReorganisationPlanned = "reorganisation-planned", "Sẽ sắp xếp tổ chức";
+    /// A reorganisation of agencies was carried out: what waited was moved.
+    DirectoryReorganised = "directory-reorganised", "Sắp xếp tổ chức";
     /// A system's account changed.
     SystemChanged = "system-changed", "Hệ thống kết nối thay đổi";
     /// A hub trusts otherwise than the last such event says.
     TrustChanged = "trust-changed", "Căn cứ tin cậy thay đổi";
     /// A message that no one could handle was put aside.
     DeadLettered = "dead-lettered", "Thông điệp không xử lý được";
+    /// An alert began, or grew more severe.
+    AlertRaised = "alert-raised", "Phát cảnh báo";
+    /// An alert ended.
+    AlertCleared = "alert-cleared", "Hết cảnh báo";
+    /// A message to a channel of alerts was tried too often.
+    AlertUndelivered = "alert-undelivered", "Không gửi được cảnh báo";
     /// A hub began to serve.
     HubStarted = "hub-started", "Trục khởi động";
     /// A hub stopped in good order.
@@ -131,6 +155,12 @@ pub enum Fact {
         recipients: Vec<AcceptedRecipient>,
         /// Another document of the same identity, with other bytes.
         conflicts_with: Option<DocumentUid>,
+        /// The document it recalls or updates.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amends: Option<DocumentUid>,
+        /// The documents it takes the place of.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        replaces: Vec<DocumentUid>,
     },
     /// See [`EventKind::DocumentParked`].
     DocumentParked {
@@ -325,6 +355,70 @@ pub enum Fact {
         /// Why.
         why: String,
     },
+    /// See [`EventKind::LimitPassed`].
+    LimitPassed {
+        /// Which document.
+        document: DocumentUid,
+        /// Positions of the recipients.
+        recipients: Vec<u32>,
+        /// Which limit.
+        limit: LimitKind,
+        /// The level reached, from 1.
+        level: u8,
+        /// When it was due, as reckoned then.
+        #[serde(with = "micros")]
+        due: Timestamp,
+        /// Whose turn it is.
+        turn: Turn,
+    },
+    /// See [`EventKind::ChangeOrdered`].
+    ChangeOrdered {
+        /// The document it speaks of.
+        document: DocumentUid,
+        /// What is asked.
+        order: ChangeOrder,
+        /// The document that carries the order.
+        by: DocumentUid,
+        /// The recipients it concerns, with the overlay after it.
+        recipients: Vec<OrderedRecipient>,
+    },
+    /// See [`EventKind::DeliveryOrderedBack`].
+    DeliveryOrderedBack {
+        /// The document it carries.
+        document: DocumentUid,
+        /// Which message.
+        delivery: DeliveryUid,
+        /// Whose inbox.
+        system: SystemId,
+        /// Positions of the recipients for whom it is wanted back.
+        recipients: Vec<u32>,
+        /// By what order.
+        cause: WithdrawCause,
+    },
+    /// See [`EventKind::DeliveryWithdrawn`].
+    DeliveryWithdrawn {
+        /// Which document.
+        document: DocumentUid,
+        /// The message they travelled in; `null` when none was made.
+        delivery: Option<DeliveryUid>,
+        /// Whose inbox it was for.
+        system: Option<SystemId>,
+        /// Positions of the recipients that are now withdrawn.
+        recipients: Vec<u32>,
+        /// Why.
+        cause: WithdrawCause,
+        /// How the hub knows that it was not handed over.
+        proof: WithdrawProof,
+    },
+    /// See [`EventKind::CleaningBegun`].
+    CleaningBegun {
+        /// Which message.
+        delivery: DeliveryUid,
+        /// Whose inbox.
+        system: SystemId,
+        /// The document it carries.
+        document: DocumentUid,
+    },
     /// See [`EventKind::StatusRecorded`].
     StatusRecorded {
         /// The document it speaks of.
@@ -341,7 +435,7 @@ pub enum Fact {
         message_id: MessageId,
         /// Digest of the packet.
         sha256: Sha256,
-        /// `moved`, `late`, `odd` or `overlay`.
+        /// `moved`, `late`, `odd`, `overlay` or `ended`.
         effect: String,
         /// Steps in between were never reported.
         skipped: bool,
@@ -351,7 +445,10 @@ pub enum Fact {
         business: BusinessState,
         /// The overlay after it.
         change: ChangeState,
-        /// The message that passes it on; `null` when no system serves the other party.
+        /// How many updates the recipient has agreed to; left out when none.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        revision: u32,
+        /// The message that passes it on; `null` when no system serves the other party, or nobody needs it.
         delivery: Option<DeliveryUid>,
     },
     /// See [`EventKind::StatusRepeated`].
@@ -408,6 +505,38 @@ pub enum Fact {
         /// What changed, counted.
         summary: DirectorySummary,
     },
+    /// See [`EventKind::ReorganisationPlanned`].
+    ReorganisationPlanned {
+        /// The directory's version that knows it.
+        version: u64,
+        /// Its day.
+        on: Date,
+        /// Digest of the file.
+        file: Sha256,
+        /// The deciding document.
+        decision: Option<String>,
+        /// Rows of the file.
+        rows: u32,
+        /// Whose order.
+        who: String,
+    },
+    /// See [`EventKind::DirectoryReorganised`].
+    DirectoryReorganised {
+        /// The directory's version that says so.
+        version: u64,
+        /// Its day.
+        on: Date,
+        /// Digest of the file.
+        file: Sha256,
+        /// The deciding document.
+        decision: Option<String>,
+        /// Rows of the file.
+        rows: u32,
+        /// What became of the recipients for whom something waited.
+        recipients: Reorganised,
+        /// Whose order.
+        who: String,
+    },
     /// See [`EventKind::SystemChanged`].
     SystemChanged {
         /// Which.
@@ -453,6 +582,45 @@ pub enum Fact {
         /// Bytes of its body.
         size: u64,
     },
+    /// See [`EventKind::AlertRaised`].
+    AlertRaised {
+        /// Its id.
+        alert: AlertUid,
+        /// Which kind.
+        what: AlertKind,
+        /// Of what.
+        subject: String,
+        /// How severe.
+        severity: Severity,
+        /// It was open before, and less severe.
+        again: bool,
+    },
+    /// See [`EventKind::AlertCleared`].
+    AlertCleared {
+        /// Its id.
+        alert: AlertUid,
+        /// Which kind.
+        what: AlertKind,
+        /// Of what.
+        subject: String,
+        /// How one knows.
+        cause: ClearCause,
+    },
+    /// See [`EventKind::AlertUndelivered`].
+    AlertUndelivered {
+        /// The message.
+        post: AlertPostUid,
+        /// The channel's name.
+        channel: String,
+        /// The kind of its alerts.
+        what: AlertKind,
+        /// How many lines it has.
+        lines: u64,
+        /// How often it was tried.
+        attempts: u32,
+        /// What the last attempt failed of, one word.
+        failure: String,
+    },
     /// See [`EventKind::HubStarted`].
     HubStarted {
         /// Which.
@@ -483,6 +651,21 @@ pub struct AcceptedRecipient {
     pub system: Option<SystemId>,
     /// The message it travels in.
     pub delivery: Option<DeliveryUid>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+/// A recipient that an order concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderedRecipient {
+    /// Its place in the document.
+    pub position: u32,
+    /// The overlay after the order.
+    pub change: ChangeState,
 }
 
 /// A recipient that an operator sends on.
@@ -536,14 +719,24 @@ impl Fact {
             Self::DeliveryReleased { .. } => EventKind::DeliveryReleased,
             Self::DeliveryRerouted { .. } => EventKind::DeliveryRerouted,
             Self::DeliveryClosed { .. } => EventKind::DeliveryClosed,
+            Self::LimitPassed { .. } => EventKind::LimitPassed,
+            Self::ChangeOrdered { .. } => EventKind::ChangeOrdered,
+            Self::DeliveryOrderedBack { .. } => EventKind::DeliveryOrderedBack,
+            Self::DeliveryWithdrawn { .. } => EventKind::DeliveryWithdrawn,
+            Self::CleaningBegun { .. } => EventKind::CleaningBegun,
             Self::StatusRecorded { .. } => EventKind::StatusRecorded,
             Self::StatusRepeated { .. } => EventKind::StatusRepeated,
             Self::TakenOdd { .. } => EventKind::TakenOdd,
             Self::BodiesDeleted { .. } => EventKind::BodiesDeleted,
             Self::DirectoryChanged { .. } => EventKind::DirectoryChanged,
+            Self::ReorganisationPlanned { .. } => EventKind::ReorganisationPlanned,
+            Self::DirectoryReorganised { .. } => EventKind::DirectoryReorganised,
             Self::SystemChanged { .. } => EventKind::SystemChanged,
             Self::TrustChanged { .. } => EventKind::TrustChanged,
             Self::DeadLettered { .. } => EventKind::DeadLettered,
+            Self::AlertRaised { .. } => EventKind::AlertRaised,
+            Self::AlertCleared { .. } => EventKind::AlertCleared,
+            Self::AlertUndelivered { .. } => EventKind::AlertUndelivered,
             Self::HubStarted { .. } => EventKind::HubStarted,
             Self::HubStopped { .. } => EventKind::HubStopped,
         }
@@ -564,6 +757,11 @@ impl Fact {
             | Self::DeliveryReleased { document, .. }
             | Self::DeliveryRerouted { document, .. }
             | Self::DeliveryClosed { document, .. }
+            | Self::LimitPassed { document, .. }
+            | Self::ChangeOrdered { document, .. }
+            | Self::DeliveryOrderedBack { document, .. }
+            | Self::DeliveryWithdrawn { document, .. }
+            | Self::CleaningBegun { document, .. }
             | Self::StatusRecorded { document, .. }
             | Self::StatusRepeated { document, .. } => Some(*document),
             Self::SubmissionRefused { document, .. }
@@ -572,9 +770,14 @@ impl Fact {
             | Self::DeliveryNotTaken { document, .. } => *document,
             Self::TakenOdd { .. }
             | Self::DirectoryChanged { .. }
+            | Self::ReorganisationPlanned { .. }
+            | Self::DirectoryReorganised { .. }
             | Self::SystemChanged { .. }
             | Self::TrustChanged { .. }
             | Self::DeadLettered { .. }
+            | Self::AlertRaised { .. }
+            | Self::AlertCleared { .. }
+            | Self::AlertUndelivered { .. }
             | Self::HubStarted { .. }
             | Self::HubStopped { .. } => None,
         }

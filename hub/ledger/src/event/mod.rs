@@ -14,7 +14,7 @@ use truc_model::{DocumentUid, Sha256};
 
 pub use canonical::{DEPTH_MAX, NotCanonical, canonical};
 pub(crate) use fact::micros;
-pub use fact::{AcceptedRecipient, EventKind, Fact, RepeatedBy, SentRecipient, TakenBy};
+pub use fact::{AcceptedRecipient, EventKind, Fact, OrderedRecipient, RepeatedBy, SentRecipient, TakenBy};
 
 /// The digest that the first event names as the one before it.
 pub const GENESIS: Sha256 = Sha256::from_bytes([0; 32]);

@@ -3,8 +3,11 @@
 //! It keeps every promise but the one of durability: one writing transaction at a time, nothing left of one
 //! that is dropped, pictures that later commits do not change.
 
+mod alerts;
 mod kept;
+mod limits;
 mod read;
+mod waiting;
 mod write;
 
 use std::collections::BTreeMap;
@@ -12,11 +15,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use tokio::sync::RwLock;
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256};
+use truc_model::{AlertPostUid, AlertUid, DeliveryUid, DocumentIdentity, DocumentUid, Sha256};
 
+use crate::alert::{AlertPost, AlertRow, AllowanceRow};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
 use crate::event::EventRow;
+use crate::limit::{LimitKey, LimitRow};
 use crate::retention::BodyDeletedRow;
 use crate::rows::{
     DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalKey, RefusalRow, StatusRow, SubmissionRow,
@@ -40,6 +45,10 @@ struct Tables {
     outbox: BTreeMap<DeliveryUid, OutboxRow>,
     owners: BTreeMap<DeliveryUid, DeliveryOwner>,
     directories: BTreeMap<u64, DirectoryRow>,
+    alerts: BTreeMap<AlertUid, AlertRow>,
+    alert_posts: BTreeMap<AlertPostUid, AlertPost>,
+    allowances: BTreeMap<String, AllowanceRow>,
+    limits: BTreeMap<LimitKey, LimitRow>,
 }
 
 /// A ledger in memory. Clones share it.

@@ -11,7 +11,7 @@ use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256, SystemId};
 
 use super::write::{forwarded_before, head};
-use super::{Tables, kept, limits};
+use super::{Tables, kept, limits, waiting};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
@@ -19,7 +19,9 @@ use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
     StateCounts, page,
 };
+use crate::limit::{LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use crate::retention::{BodyDeletedRow, KeptBody};
+use crate::reorganise::AtHome;
 use crate::rows::{
     DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
     number_key,
@@ -264,6 +266,10 @@ impl Snapshot for MemorySnapshot {
 
     async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError> {
         Ok(limits::sent_late(&self.0, query))
+    }
+
+    async fn at_home(&mut self) -> Result<Vec<AtHome>, StoreError> {
+        Ok(waiting::at_home(&self.0))
     }
 
     async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::OwnedRwLockWriteGuard;
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
 
-use super::{Tables, kept};
+use super::{Tables, alerts, kept, limits, waiting};
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, GENESIS, Head};
+use crate::limit::{LimitChanges, LimitKey, LimitRow};
 use crate::retention::KeptBody;
 use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow,
@@ -36,8 +37,25 @@ impl MemoryTransaction {
         }
     }
 
+    pub(super) fn tables(&self) -> &Tables {
+        &self.tables
+    }
+
+    /// Takes a row away, if it is there.
+    pub(super) fn take<K, V>(&mut self, table: fn(&mut Tables) -> &mut BTreeMap<K, V>, key: K)
+    where
+        K: Ord + Clone + Send + Sync + 'static,
+        V: Send + Sync + 'static,
+    {
+        if let Some(old) = table(&mut self.tables).remove(&key) {
+            self.undo.push(Box::new(move |tables| {
+                table(tables).insert(key, old);
+            }));
+        }
+    }
+
     /// Puts a row, and remembers how it was before.
-    fn put<K, V>(&mut self, table: fn(&mut Tables) -> &mut BTreeMap<K, V>, key: K, value: V)
+    pub(super) fn put<K, V>(&mut self, table: fn(&mut Tables) -> &mut BTreeMap<K, V>, key: K, value: V)
     where
         K: Ord + Clone + Send + Sync + 'static,
         V: Send + Sync + 'static,
@@ -84,6 +102,40 @@ impl MemoryTransaction {
                 tables.bodies.insert(sha256, old);
             }));
         }
+    }
+
+    fn remove_limit(&mut self, key: LimitKey) {
+        if let Some(old) = self.tables.limits.remove(&key) {
+            self.undo.push(Box::new(move |tables| {
+                tables.limits.insert(key, old);
+            }));
+        }
+    }
+
+    fn save_limits(&mut self, changes: &LimitChanges) -> Result<(), StoreError> {
+        for end in &changes.ended {
+            match limits::running(&self.tables, end) {
+                Some(row) if row.told == 0 => self.remove_limit(row.key),
+                Some(mut row) => {
+                    row.ended = Some(end.at);
+                    self.put(|t| &mut t.limits, row.key, row);
+                }
+                None => {}
+            }
+        }
+        for row in &changes.begun {
+            self.add("a limit", |t| &mut t.limits, row.key, row.clone())?;
+        }
+        for (key, level) in &changes.told {
+            if let Some(mut row) = self.tables.limits.get(key).cloned() {
+                row.told = *level;
+                self.put(|t| &mut t.limits, *key, row);
+            }
+        }
+        for key in &changes.gone {
+            self.remove_limit(*key);
+        }
+        Ok(())
     }
 
     fn add_document(&mut self, row: &DocumentRow) -> Result<(), StoreError> {
@@ -331,6 +383,14 @@ impl Transaction for MemoryTransaction {
         Ok(rows)
     }
 
+    async fn waiting_for(
+        &mut self,
+        parties: &[Party],
+        max: usize,
+    ) -> Result<Vec<(DocumentUid, u32)>, StoreError> {
+        Ok(waiting::waiting_for(&self.tables, parties, max))
+    }
+
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError> {
         let found = of.iter().filter_map(|sha256| {
             let body = self.tables.bodies.get(sha256)?;
@@ -341,6 +401,10 @@ impl Transaction for MemoryTransaction {
 
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
         Ok(kept::kept(&self.tables, of))
+    }
+
+    async fn limits(&mut self, keys: &[LimitKey]) -> Result<Vec<LimitRow>, StoreError> {
+        Ok(limits::of(&self.tables, keys))
     }
 
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
@@ -400,6 +464,8 @@ impl Transaction for MemoryTransaction {
             }
             self.add("a recipient", |t| &mut t.recipients, key, row.clone())?;
         }
+        self.save_limits(&changes.limits)?;
+        alerts::save(self, &changes.alerts);
         for (document, held) in &changes.held {
             if let Some(mut row) = self.tables.documents.get(document).cloned() {
                 row.held = *held;

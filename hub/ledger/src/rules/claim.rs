@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use truc_model::wire::AttachmentWords;
-use truc_model::{DocumentUid, Sha256, Urgency};
+use truc_model::{Sha256, Urgency};
 
 use crate::command::{ClaimRequest, PublishFailure};
 use crate::error::StoreError;
@@ -18,6 +18,7 @@ use crate::outcome::Claimed;
 use crate::rows::{OutboxBody, OutboxPlace, OutboxRow};
 use crate::rules::forward::after;
 use crate::rules::work::Work;
+use crate::rules::{load, orders};
 use crate::store::{InboxQueue, Transaction};
 
 /// How long a message whose bytes are missing or damaged is left alone before it is looked at again: the
@@ -38,6 +39,7 @@ pub(super) async fn claim(
         chosen = queues
             .into_iter()
             .flat_map(|queue| within_window(queue, request))
+            .filter(|row| !row.is_order())
             .collect();
         chosen.sort_by_key(OutboxRow::order);
         chosen.truncate(request.max);
@@ -45,6 +47,10 @@ pub(super) async fn claim(
     let mut rows = Vec::new();
     if request.answers_max > 0 {
         rows = tx.waiting_answers(work.now, request.answers_max).await?;
+    }
+    // What calls back documents that lie in an inbox must get in, however full it is.
+    if request.max > 0 {
+        rows.append(&mut tx.waiting_orders(work.now, request.max).await?);
     }
     rows.append(&mut chosen);
     cut_by_bytes(&mut rows, request.bytes_max);
@@ -99,19 +105,8 @@ async fn lease(
         .into_iter()
         .filter(|(sha256, body)| Sha256::of(body) == *sha256)
         .collect();
-    let mut uids: Vec<DocumentUid> = rows
-        .iter()
-        .filter(|row| row.outgoing == truc_model::wire::Outgoing::Document)
-        .filter_map(|row| row.document)
-        .filter(|uid| !work.has_document(*uid))
-        .collect();
-    uids.sort_unstable();
-    uids.dedup();
-    if !uids.is_empty() {
-        for row in tx.documents(&uids).await? {
-            work.load_document(row);
-        }
-    }
+    load::claimed(tx, work, &rows).await?;
+    let rows = orders::in_turn(work, rows);
     let until = after(work.now, request.lease);
     let mut claimed = Vec::with_capacity(rows.len());
     for mut row in rows {
@@ -159,14 +154,15 @@ fn hand_out(work: &Work, row: &OutboxRow, body: Arc<[u8]>) -> Claimed {
             AttachmentWords::of(attachments.map(|facts| facts.signature.as_ref()))
         }),
         status: row.status,
-        withdraws: Vec::new(),
-        replaces: Vec::new(),
+        withdraws: orders::withdraws(work, row),
+        replaces: document.map_or_else(Vec::new, |document| document.replaces.clone()),
         accepted_at: row.accepted_at,
     }
 }
 
 fn put_aside(work: &mut Work, row: &mut OutboxRow) -> Result<(), StoreError> {
     let next_try = after(work.now, BODY_DAMAGED_PAUSE);
+    row.failed += 1;
     row.place = OutboxPlace::Waiting {
         not_before: Some(next_try),
     };

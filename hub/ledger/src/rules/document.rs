@@ -1,14 +1,16 @@
-//! Documents: accepted once, repeated answered alike, conflicts parked.
+//! Documents: accepted once, repeated answered alike, conflicts parked. What recalls, updates and replacements do to
+//! earlier documents stands in [`super::change`].
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use truc_model::wire::{
     DocumentReceipt, Intake, NoticeCode, Outgoing, Receipt, RecipientLine, Text, WarningLine,
 };
 use truc_model::{
     BusinessState, ChangeState, DeliveryUid, DocumentKind, DocumentUid, ParkCause, Place, Refusal,
-    RefusalCode, SystemId, TransportState, WarningCode,
+    RefusalCode, SystemId, TransportState, UndeliverableCause, WarningCode, WithdrawCause, WithdrawProof,
 };
 
 use crate::command::{ConflictPolicy, DocumentSubmission, Plan, PlannedRecipient, SubmissionKey};
@@ -16,6 +18,7 @@ use crate::error::LedgerError;
 use crate::event::{AcceptedRecipient, Fact, RepeatedBy};
 use crate::outcome::SubmitOutcome;
 use crate::rows::{DocumentRow, OutboxBody, RecipientRow, SubmissionRow};
+use crate::rules::change::{self, Addressee, ChangePlan, Course, Pace};
 use crate::rules::refusal::{self, Refused};
 use crate::rules::work::{Post, Work, to_json};
 use crate::store::NumberKey;
@@ -52,7 +55,10 @@ pub(super) fn submit(work: &mut Work, s: &DocumentSubmission) -> Result<SubmitOu
     let park = s.park.or_else(|| {
         (rival.is_some() && s.conflict_policy == ConflictPolicy::Park).then_some(ParkCause::IdentityConflict)
     });
-    accept(work, s, park, rival.map(|(uid, _)| uid))
+    match change::plan(work, s) {
+        Ok(plan) => accept(work, s, &plan, park, rival.map(|(uid, _)| uid)),
+        Err(finding) => refuse(work, s, finding),
+    }
 }
 
 /// The first receipt again, byte for byte, and in the outbox too. Binds the key when it is a new one.
@@ -112,15 +118,14 @@ fn refuse(work: &mut Work, s: &DocumentSubmission, finding: Refusal) -> Result<S
 fn accept(
     work: &mut Work,
     s: &DocumentSubmission,
+    plan: &ChangePlan,
     park: Option<ParkCause>,
     rival: Option<DocumentUid>,
 ) -> Result<SubmitOutcome, LedgerError> {
     let uid = work.new_document_uid();
     let event = work.next_event();
-    let planned = merge(&s.recipients);
-    let merged = planned.len() < s.recipients.len();
-    let recipients = schedule(work, uid, &planned, park);
-    let warnings = warnings(work, s, park, rival, merged);
+    let recipients = schedule(work, uid, &plan.addressees, park);
+    let warnings = warnings(work, s, plan, park, rival);
     let receipt = Receipt::Document(DocumentReceipt {
         message_id: s.key.message_id,
         document: uid,
@@ -149,6 +154,8 @@ fn accept(
         warnings: warnings.iter().map(|warning| warning.code).collect(),
         recipients: recipients.iter().map(accepted).collect(),
         conflicts_with: rival,
+        amends: plan.amends,
+        replaces: plan.replaces.clone(),
     })?;
     work.added.bodies.push((s.sha256, Arc::clone(&s.body)));
     let submission = SubmissionRow {
@@ -178,8 +185,8 @@ fn accept(
             warnings,
             directory_version: s.directory_version,
             recipients: u32::try_from(recipients.len()).unwrap_or(u32::MAX),
-            amends: None,
-            replaces: Vec::new(),
+            amends: plan.amends,
+            replaces: plan.replaces.clone(),
             held: park.is_some(),
         },
         recipients.clone(),
@@ -193,14 +200,16 @@ fn accept(
         s.key.message_id,
         json,
     );
-    post_deliveries(work, s, uid, event, &recipients);
-    tell_of_troubles(work, uid, event, park, &recipients)?;
+    post_deliveries(work, s, plan, uid, event, &recipients);
+    tell_of_troubles(work, plan, uid, event, park, &recipients)?;
+    tell_of_successors(work, uid, event, plan)?;
+    change::apply(work, s, uid, plan, park.is_some())?;
     Ok(SubmitOutcome::Accepted(receipt))
 }
 
 /// Several codes of one party are one recipient: the first is shown, all are kept. A code that can be
 /// delivered to wins over one that cannot (a closed code beside the current one).
-fn merge(recipients: &[PlannedRecipient]) -> Vec<(PlannedRecipient, Vec<String>)> {
+pub(super) fn merge(recipients: &[PlannedRecipient]) -> Vec<(PlannedRecipient, Vec<String>)> {
     let rank = |plan: &Plan| match plan {
         Plan::Deliver { .. } => 0,
         Plan::Park(_) => 1,
@@ -215,6 +224,7 @@ fn merge(recipients: &[PlannedRecipient]) -> Vec<(PlannedRecipient, Vec<String>)
                 codes.push(recipient.code.clone());
                 if rank(&recipient.plan) < rank(&first.plan) {
                     first.plan = recipient.plan.clone();
+                    first.successors.clone_from(&recipient.successors);
                 }
             }
             None => merged.push((recipient.clone(), vec![recipient.code.clone()])),
@@ -223,46 +233,31 @@ fn merge(recipients: &[PlannedRecipient]) -> Vec<(PlannedRecipient, Vec<String>)
     merged
 }
 
-/// The first state of every recipient. All on one system share one delivery.
+/// The first state of every recipient. All on one system share one delivery, but what must overtake travels
+/// apart from what must not.
 fn schedule(
     work: &Work,
     document: DocumentUid,
-    planned: &[(PlannedRecipient, Vec<String>)],
+    addressees: &[Addressee],
     park: Option<ParkCause>,
 ) -> Vec<RecipientRow> {
-    let now = work.now;
-    let mut messages: BTreeMap<&SystemId, DeliveryUid> = BTreeMap::new();
+    let mut messages: BTreeMap<(&SystemId, bool), DeliveryUid> = BTreeMap::new();
     (0..)
-        .zip(planned)
-        .map(|(position, (recipient, codes))| {
-            let (system, state) = match (&recipient.plan, park) {
-                (Plan::Undeliverable(cause), _) => (
-                    None,
-                    TransportState::Undeliverable {
-                        at: now,
-                        cause: *cause,
-                    },
-                ),
-                (Plan::Park(own), whole) => (
-                    None,
-                    TransportState::Parked {
-                        since: now,
-                        cause: whole.unwrap_or(*own),
-                    },
-                ),
-                (Plan::Deliver { system }, Some(cause)) => {
-                    (Some(system), TransportState::Parked { since: now, cause })
-                }
-                (Plan::Deliver { system }, None) => (Some(system), TransportState::Scheduled { since: now }),
-            };
+        .zip(addressees)
+        .map(|(position, addressee)| {
+            let (system, state) = first_state(work.now, addressee, park);
+            let apart = addressee.pace == Pace::Overtake;
             RecipientRow {
                 document,
                 position,
-                party: recipient.party.clone(),
-                codes: codes.clone(),
+                party: addressee.recipient.party.clone(),
+                codes: addressee.codes.clone(),
                 system: system.cloned(),
-                delivery: system
-                    .map(|system| *messages.entry(system).or_insert_with(|| work.new_delivery_uid())),
+                delivery: system.map(|system| {
+                    *messages
+                        .entry((system, apart))
+                        .or_insert_with(|| work.new_delivery_uid())
+                }),
                 state,
                 business: BusinessState::default(),
                 change: ChangeState::default(),
@@ -273,13 +268,61 @@ fn schedule(
         .collect()
 }
 
+fn first_state(
+    now: Timestamp,
+    addressee: &Addressee,
+    park: Option<ParkCause>,
+) -> (Option<&SystemId>, TransportState) {
+    let sent = |system| match park {
+        Some(cause) => (Some(system), TransportState::Parked { since: now, cause }),
+        None => (Some(system), TransportState::Scheduled { since: now }),
+    };
+    match (&addressee.course, &addressee.recipient.plan) {
+        (Course::Moot, _) => {
+            let (cause, proof) = (WithdrawCause::OrderMoot, WithdrawProof::NeverLeft);
+            (
+                None,
+                TransportState::Withdrawn {
+                    at: now,
+                    cause,
+                    proof,
+                },
+            )
+        }
+        (Course::Stranger, _) => {
+            let cause = UndeliverableCause::NotARecipient;
+            (None, TransportState::Undeliverable { at: now, cause })
+        }
+        (Course::Follow(system), _) | (Course::Routed, Plan::Deliver { system }) => sent(system),
+        (Course::Wait(own), plan) => {
+            let system = match plan {
+                Plan::Deliver { system } => Some(system),
+                _ => None,
+            };
+            let cause = park.unwrap_or(*own);
+            (system, TransportState::Parked { since: now, cause })
+        }
+        (Course::Routed, Plan::Undeliverable(cause)) => (
+            None,
+            TransportState::Undeliverable {
+                at: now,
+                cause: *cause,
+            },
+        ),
+        (Course::Routed, Plan::Park(own)) => {
+            let cause = park.unwrap_or(*own);
+            (None, TransportState::Parked { since: now, cause })
+        }
+    }
+}
+
 /// What the reader forgave, and what only the ledger can know.
 fn warnings(
     work: &Work,
     s: &DocumentSubmission,
+    plan: &ChangePlan,
     park: Option<ParkCause>,
     rival: Option<DocumentUid>,
-    merged: bool,
 ) -> Vec<WarningLine> {
     let mut warnings = s.warnings.clone();
     let mut warn = |code: WarningCode, element: &str| {
@@ -293,10 +336,21 @@ fn warnings(
     if number_is_known(work, s) {
         warn(WarningCode::NumberRepeated, "Code");
     }
-    if merged {
+    if plan.addressees.iter().any(|addressee| addressee.codes.len() > 1) {
         warn(WarningCode::DuplicateRecipient, "To");
     }
+    if plan.addressees.iter().any(is_forwarded) {
+        warn(WarningCode::ClosedCodeForwarded, "To");
+    }
+    let known = |warning: &&WarningLine| warnings.iter().all(|known| known.code != warning.code);
+    let own: Vec<WarningLine> = plan.warnings.iter().filter(known).cloned().collect();
+    warnings.extend(own);
     warnings
+}
+
+/// Whether its code is closed, and the packet goes to whoever took over.
+fn is_forwarded(addressee: &Addressee) -> bool {
+    matches!(addressee.recipient.plan, Plan::Deliver { .. }) && !addressee.recipient.successors.is_empty()
 }
 
 /// Whether another document of this sender bears the same number and notation in the same year
@@ -320,11 +374,12 @@ fn header_place(element: &str) -> Place {
     }
 }
 
-/// Why a recipient is parked or undeliverable.
+/// Why a recipient is parked, undeliverable or withdrawn.
 fn cause(state: &TransportState) -> Option<&'static str> {
     match state {
         TransportState::Undeliverable { cause, .. } => Some(cause.as_str()),
         TransportState::Parked { cause, .. } => Some(cause.as_str()),
+        TransportState::Withdrawn { cause, .. } => Some(cause.as_str()),
         _ => None,
     }
 }
@@ -354,6 +409,7 @@ fn accepted(row: &RecipientRow) -> AcceptedRecipient {
 fn post_deliveries(
     work: &mut Work,
     s: &DocumentSubmission,
+    plan: &ChangePlan,
     uid: DocumentUid,
     event: u64,
     recipients: &[RecipientRow],
@@ -386,12 +442,19 @@ fn post_deliveries(
             to,
             status: None,
         });
+        let on_board = recipients.iter().zip(&plan.addressees);
+        let on_board = on_board.filter(|(row, _)| row.delivery == Some(delivery));
+        let paces = on_board.map(|(_, addressee)| addressee.pace);
+        work.move_outbox(delivery, |row| {
+            row.priority = change::priority(row.priority, paces)
+        });
     }
 }
 
 /// A park is an event and a notice; an undeliverable recipient is a notice.
 fn tell_of_troubles(
     work: &mut Work,
+    plan: &ChangePlan,
     uid: DocumentUid,
     event: u64,
     whole: Option<ParkCause>,
@@ -408,7 +471,15 @@ fn tell_of_troubles(
                 rows.push(row);
             }
             TransportState::Undeliverable { cause, .. } => {
-                let message = Text::from(cause.sentences());
+                let mut message = Text::from(cause.sentences());
+                let place = usize::try_from(row.position).unwrap_or(usize::MAX);
+                let planned = plan.addressees.get(place).map(|addressee| &addressee.recipient);
+                let successors = planned.map_or(&[][..], |planned| &planned.successors);
+                if *cause == UndeliverableCause::ClosedCode && !successors.is_empty() {
+                    let codes = successors.join(", ");
+                    message.vi.push_str(&format!(" Mã của đơn vị kế thừa: {codes}."));
+                    message.en.push_str(&format!(" Code of the successor: {codes}."));
+                }
                 let code = NoticeCode::RecipientUndeliverable;
                 let recipient = Some(row.code().to_owned());
                 work.notify(uid, recipient, code, cause.as_str().to_owned(), message, event)?;
@@ -438,6 +509,29 @@ fn tell_of_troubles(
                 event,
             )?;
         }
+    }
+    Ok(())
+}
+
+/// A closed code whose agency was taken over: the sender learns the code to use from now on.
+fn tell_of_successors(
+    work: &mut Work,
+    uid: DocumentUid,
+    event: u64,
+    plan: &ChangePlan,
+) -> Result<(), LedgerError> {
+    for addressee in plan.addressees.iter().filter(|addressee| is_forwarded(addressee)) {
+        let planned = &addressee.recipient;
+        let Some(successor) = planned.successors.first() else {
+            continue;
+        };
+        let code = &planned.code;
+        let message = Text {
+            vi: format!("Mã {code} đã đóng; văn bản được chuyển tới đơn vị kế thừa {successor}."),
+            en: format!("The code {code} is closed; the document goes to its successor {successor}."),
+        };
+        let notice = NoticeCode::SuccessorUsed;
+        work.notify(uid, Some(code.clone()), notice, successor.clone(), message, event)?;
     }
     Ok(())
 }

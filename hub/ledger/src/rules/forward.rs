@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use truc_model::wire::{NoticeCode, Outgoing, Text};
-use truc_model::{Party, SystemId, TransportState};
+use truc_model::{DeliveryUid, Party, SystemId, TransportState, WithdrawProof};
 
 use crate::command::{Forwarded, PublishFailed, Resend};
 use crate::error::LedgerError;
 use crate::event::Fact;
 use crate::outcome::{LateDelivery, ResendOutcome};
-use crate::rows::{OutboxPlace, OutboxRow};
+use crate::rows::{OutboxPlace, OutboxRow, RecipientRow};
+use crate::rules::recall;
 use crate::rules::taken::open;
 use crate::rules::work::{Work, cut};
 
@@ -22,7 +23,7 @@ pub const INBOX_LOST_MAX: usize = 256;
 
 /// Who sends again what lay in a lost inbox: the hub itself, by no operator's order.
 pub const INBOX_LOST_WHO: &str = "truc";
-const INBOX_LOST_WHY: &str = "hộp nhận bị mất trên RabbitMQ";
+pub(super) const INBOX_LOST_WHY: &str = "hộp nhận bị mất trên RabbitMQ";
 
 /// The broker confirmed. Answers are done; documents and statuses wait for `taken`. A confirm for a message
 /// that is done by then (taken before the confirm came) changes nothing.
@@ -41,7 +42,11 @@ pub(super) fn forwarded(work: &mut Work, confirms: &[Forwarded]) -> Result<(), L
             continue;
         }
         let rows = match row.outgoing {
-            Outgoing::Document => open(work, document, row.delivery),
+            Outgoing::Document => {
+                let mut rows = open(work, document, row.delivery);
+                rows.retain(|recipient| !row.left_out(recipient.position, confirm.attempt));
+                rows
+            }
             _ => Vec::new(),
         };
         work.record(Fact::DeliveryForwarded {
@@ -88,7 +93,26 @@ pub(super) fn publish_failed(work: &mut Work, failed: &PublishFailed) -> Result<
             row.place = OutboxPlace::Waiting {
                 not_before: Some(failed.next_try),
             };
+            row.failed += u32::from(failed.failure.is_definite());
         });
+        surely_at_home(work, failed.delivery)?;
+    }
+    Ok(())
+}
+
+/// A message that was ordered back while it was on its way, and of which it is now sure that it never left: it
+/// is withdrawn for those who were wanted back.
+pub(super) fn surely_at_home(work: &mut Work, delivery: DeliveryUid) -> Result<(), LedgerError> {
+    let Some(message) = work.outbox(delivery).cloned() else {
+        return Ok(());
+    };
+    let (true, Some(document)) = (message.is_at_home(), message.document) else {
+        return Ok(());
+    };
+    for back in &message.ordered_back {
+        let rows = open(work, document, delivery).into_iter();
+        let rows: Vec<RecipientRow> = rows.filter(|row| row.position == back.position).collect();
+        recall::withdraw(work, &rows, back.cause, WithdrawProof::NeverLeft, &back.system)?;
     }
     Ok(())
 }
@@ -105,7 +129,8 @@ pub(super) fn resend(work: &mut Work, order: &Resend) -> Result<ResendOutcome, L
             continue;
         }
         let message = row.delivery.filter(|delivery| {
-            work.outbox(*delivery).is_some()
+            work.outbox(*delivery).is_some_and(|message| !message.recalled)
+                && row.recalled.is_none()
                 && matches!(
                     row.state,
                     TransportState::Scheduled { .. } | TransportState::Forwarded { .. }

@@ -2,11 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256};
+use truc_model::wire::Outgoing;
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, StatusCode};
 
-use crate::command::{Note, StatusSubmission, SubmissionKey};
+use crate::change::DocumentChange;
+use crate::command::{DocumentSubmission, Note, StatusSubmission, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, Fact};
+use crate::limit::LimitKey;
+use crate::reorganise::MOVED_MAX;
+use crate::rows::OutboxRow;
+use crate::rules::orders;
 use crate::rules::work::Work;
 use crate::rules::{Command, INBOX_LOST_MAX, NOT_TAKEN_MAX, before};
 use crate::store::{NumberKey, RefusalLike, Transaction};
@@ -26,8 +32,12 @@ struct Wanted {
     with_statuses: BTreeSet<DocumentUid>,
     /// Deliveries whose owner is needed although they may be done.
     owners: BTreeSet<DeliveryUid>,
+    /// `DocumentId`s of which it matters whether anybody used them.
+    ids: BTreeSet<String>,
     /// Bodies that may go.
     kept: BTreeSet<Sha256>,
+    /// Time limits that commands name.
+    limits: BTreeSet<LimitKey>,
     directory: bool,
     trust: bool,
 }
@@ -57,19 +67,28 @@ pub(super) async fn load(
             }
         }
     }
+    if !wanted.ids.is_empty() {
+        work.known_ids.extend(tx.known_ids(&list(&wanted.ids)).await?);
+    }
+    waiting_for(tx, work, commands, &mut wanted).await?;
     submissions(tx, work, &wanted).await?;
+    limits(tx, work, &wanted).await?;
     deliveries(tx, work, &mut wanted).await?;
     documents(tx, work, &mut wanted).await?;
     recipients(tx, work, commands, &mut wanted).await?;
+    wanted.kept.extend(orders::may_be_forgotten(work, commands));
     for command in commands {
         if let Command::Operator(order) = command {
-            wanted.kept.extend(work.document(order.document).ok().map(|row| row.sha256));
+            wanted
+                .kept
+                .extend(work.document(order.document).ok().map(|row| row.sha256));
         }
     }
     if !wanted.kept.is_empty() {
         for kept in tx.kept_bodies_of(&list(&wanted.kept)).await? {
             work.load_kept(kept);
         }
+        orders::others_with_these_bytes(tx, work).await?;
     }
     if wanted.trust {
         work.trust = told_trust(tx).await?;
@@ -86,6 +105,7 @@ impl Wanted {
             Command::Document(s) => {
                 self.submission(&s.key, s.sha256);
                 self.identities.insert(s.identity.clone());
+                self.change(s);
                 self.digests.insert((s.identity.clone(), s.sha256));
                 let number = crate::rows::number_key(s.facts.number.as_deref(), s.facts.notation.as_deref());
                 self.numbers.extend(number.map(|number| NumberKey {
@@ -95,8 +115,8 @@ impl Wanted {
             }
             Command::Status(s) => {
                 self.submission(&s.key, s.sha256);
-                self.identities.extend(status_identity(s));
-                self.numbers.extend(status_number(s));
+                self.identities.extend(status_identities(s));
+                self.numbers.extend(status_numbers(s));
             }
             Command::Refused(s) => {
                 if let (Some(system), Some(message_id)) = (&s.system, s.message_id) {
@@ -115,10 +135,15 @@ impl Wanted {
             Command::PublishFailed(failed) => {
                 self.deliveries.insert(failed.delivery);
             }
+            Command::CleaningBegun(order) | Command::Cleaned(order) => {
+                self.deliveries.extend(&order.deliveries);
+            }
             Command::Taken(report) => {
                 self.owners.extend(&report.taken.taken);
                 self.owners
                     .extend(report.taken.refused.iter().map(|d| d.delivery));
+                self.owners
+                    .extend(report.taken.withdrawn.iter().map(|w| w.delivery));
             }
             Command::Resend(order) => {
                 self.documents.insert(order.document);
@@ -127,13 +152,34 @@ impl Wanted {
                 self.documents.insert(order.document);
             }
             Command::DeleteBodies(order) => self.kept.extend(&order.digests),
+            Command::LimitsTold(told) => {
+                self.limits.extend(told.iter().map(|told| told.key));
+                // Whom it concerns.
+                self.documents.extend(told.iter().map(|told| told.key.document));
+            }
+            Command::LimitsSettled(keys) => self.limits.extend(keys),
             Command::Directory(_) => self.directory = true,
+            Command::Reorganise(_) => self.directory = true,
             Command::Note(Note::TrustInForce { .. }) => self.trust = true,
             Command::NotTaken(_)
             | Command::InboxLost(_)
             | Command::Claim(_)
             | Command::ReleaseLeases(_)
+            | Command::Alert(_)
             | Command::Note(_) => {}
+        }
+    }
+
+    /// What a recall, update or replacement speaks of.
+    fn change(&mut self, s: &DocumentSubmission) {
+        let senders = std::iter::once(&s.identity.sender).chain(&s.sender_formerly);
+        for id in s.change.iter().flat_map(DocumentChange::document_ids) {
+            self.ids.insert(id.to_owned());
+            let of = senders.clone().map(|sender| DocumentIdentity {
+                sender: sender.clone(),
+                document_id: id.to_owned(),
+            });
+            self.identities.extend(of);
         }
     }
 
@@ -145,6 +191,29 @@ impl Wanted {
             sha256,
         });
     }
+}
+
+/// Whoever waits here for a party that changed hands.
+async fn waiting_for(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    commands: &[Command],
+    wanted: &mut Wanted,
+) -> Result<(), StoreError> {
+    let mut parties = BTreeSet::new();
+    for command in commands {
+        if let Command::Reorganise(order) = command {
+            parties.extend(order.moves.iter().map(|moving| moving.party.clone()));
+        }
+    }
+    if !parties.is_empty() {
+        // One more than may be moved: then the order is refused.
+        work.waiting_for = tx.waiting_for(&list(&parties), MOVED_MAX + 1).await?;
+        wanted
+            .documents
+            .extend(work.waiting_for.iter().map(|(document, _)| *document));
+    }
+    Ok(())
 }
 
 /// What the last event about trust says.
@@ -167,20 +236,47 @@ pub(super) const fn status_sender(s: &StatusSubmission) -> &Party {
     }
 }
 
-/// By which identity a status names its document.
-pub(super) fn status_identity(s: &StatusSubmission) -> Option<DocumentIdentity> {
-    Some(DocumentIdentity {
-        sender: status_sender(s).clone(),
-        document_id: s.document_id.clone()?,
-    })
+/// The sender, and those it took over from.
+fn status_senders(s: &StatusSubmission) -> impl Iterator<Item = &Party> {
+    let formerly = if s.code.is_from_sender() {
+        &s.reporter_formerly
+    } else {
+        &s.about_formerly
+    };
+    std::iter::once(status_sender(s)).chain(formerly)
 }
 
-/// By which number a status names its document.
-pub(super) fn status_number(s: &StatusSubmission) -> Option<NumberKey> {
-    Some(NumberKey {
-        sender: status_sender(s).clone(),
-        number: crate::rows::number_key(s.number.as_deref(), None)?,
-    })
+/// By which identities a status names its document.
+pub(super) fn status_identities(s: &StatusSubmission) -> Vec<DocumentIdentity> {
+    let of = |document_id: &String| {
+        let document_id = document_id.clone();
+        status_senders(s).map(move |sender| DocumentIdentity {
+            sender: sender.clone(),
+            document_id: document_id.clone(),
+        })
+    };
+    s.document_id.iter().flat_map(of).collect()
+}
+
+/// By which numbers a status names its document.
+pub(super) fn status_numbers(s: &StatusSubmission) -> Vec<NumberKey> {
+    let of = |number: String| {
+        status_senders(s).map(move |sender| NumberKey {
+            sender: sender.clone(),
+            number: number.clone(),
+        })
+    };
+    let number = crate::rows::number_key(s.number.as_deref(), None);
+    number.into_iter().flat_map(of).collect()
+}
+
+async fn limits(tx: &mut dyn Transaction, work: &mut Work, wanted: &Wanted) -> Result<(), StoreError> {
+    if !wanted.limits.is_empty() {
+        for row in tx.limits(&list(&wanted.limits)).await? {
+            work.limits.load(row);
+        }
+    }
+    Ok(())
 }
 
 async fn submissions(tx: &mut dyn Transaction, work: &mut Work, wanted: &Wanted) -> Result<(), StoreError> {
@@ -258,18 +354,14 @@ async fn recipients(
     commands: &[Command],
     wanted: &mut Wanted,
 ) -> Result<(), StoreError> {
-    for command in commands {
-        if let Command::Status(s) = command {
-            let named: Vec<DocumentUid> = status_identity(s)
-                .into_iter()
-                .flat_map(|identity| work.of_identity(&identity))
-                .chain(status_number(s).into_iter().flat_map(|key| work.of_number(&key)))
-                .map(|row| row.uid)
-                .collect();
-            wanted.documents.extend(&named);
-            wanted.with_statuses.extend(&named);
-        }
-    }
+    orders::load(
+        tx,
+        work,
+        commands,
+        &mut wanted.documents,
+        &mut wanted.with_statuses,
+    )
+    .await?;
     if wanted.documents.is_empty() {
         return Ok(());
     }
@@ -307,4 +399,43 @@ async fn recipients(
 
 fn list<T: Clone>(set: &BTreeSet<T>) -> Vec<T> {
     set.iter().cloned().collect()
+}
+
+/// What handing out these messages needs: their documents, and for orders what they call back.
+pub(super) async fn claimed(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    rows: &[OutboxRow],
+) -> Result<(), StoreError> {
+    let of = rows.iter().filter(|row| row.outgoing.awaits_taken());
+    let of = of.filter(|row| row.outgoing == Outgoing::Document || row.status == Some(StatusCode::TakeBack));
+    let uids: BTreeSet<DocumentUid> = of.filter_map(|row| row.document).collect();
+    orders::documents(tx, work, &uids).await?;
+    let is_order = |row: &&OutboxRow| {
+        let document = row.document.and_then(|uid| work.document(uid).ok());
+        row.status == Some(StatusCode::TakeBack) || document.is_some_and(|row| row.amends.is_some())
+    };
+    let orders: BTreeSet<DocumentUid> = rows
+        .iter()
+        .filter(is_order)
+        .filter_map(|row| row.document)
+        .collect();
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let family = orders::families(tx, work, &orders).await?;
+    let missing: Vec<DocumentUid> = family
+        .into_iter()
+        .filter(|uid| !work.has_recipients(*uid))
+        .collect();
+    let mut deliveries = BTreeSet::new();
+    for row in tx.recipients_of(&missing).await? {
+        deliveries.extend(row.delivery.filter(|_| !row.state.is_final()));
+        work.load_recipient(row);
+    }
+    deliveries.retain(|delivery| work.outbox(*delivery).is_none());
+    for row in tx.outbox(&list(&deliveries)).await? {
+        work.load_outbox(row);
+    }
+    Ok(())
 }

@@ -6,12 +6,19 @@
 //! last. Nothing is answered before the commit.
 
 mod admin;
+mod alerts;
+mod change;
 mod claim;
+mod clean;
 mod document;
 mod forward;
+mod limits;
 mod load;
 mod operator;
+mod orders;
+mod recall;
 mod refusal;
+mod reorganise;
 mod retention;
 mod status;
 mod taken;
@@ -21,15 +28,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use truc_model::{Random, SystemId};
+use truc_model::{DeliveryUid, Random, SystemId};
 
+use crate::alert::{AlertCommand, AlertPost};
 use crate::command::{
-    ClaimRequest, DocumentSubmission, Forwarded, HubId, NewDirectory, Note, PublishFailed, RefusedSubmission,
-    Resend, StatusSubmission, TakenReport,
+    ClaimRequest, Cleaning, DocumentSubmission, Forwarded, HubId, NewDirectory, Note, PublishFailed,
+    RefusedSubmission, Resend, StatusSubmission, TakenReport,
 };
 use crate::error::{LedgerError, StoreError};
+use crate::limit::{LimitKey, LimitTold};
 use crate::operator::{OperatorOrder, OperatorOutcome};
 use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
+use crate::reorganise::{Reorganise, Reorganised};
 use crate::retention::{DeleteBodies, DeletedBodies};
 use crate::store::Transaction;
 
@@ -58,6 +68,10 @@ pub enum Command {
     Claim(ClaimRequest),
     /// See [`crate::Ledger::release_leases`].
     ReleaseLeases(HubId),
+    /// See [`crate::Ledger::cleaning_begun`].
+    CleaningBegun(Cleaning),
+    /// See [`crate::Ledger::cleaned`].
+    Cleaned(Cleaning),
     /// See [`crate::Ledger::resend`].
     Resend(Resend),
     /// See [`crate::Ledger::operator`].
@@ -68,10 +82,18 @@ pub enum Command {
     NotTaken(Duration),
     /// See [`crate::Ledger::delete_bodies`].
     DeleteBodies(DeleteBodies),
+    /// See [`crate::Ledger::limits_told`].
+    LimitsTold(Vec<LimitTold>),
+    /// See [`crate::Ledger::limits_settled`].
+    LimitsSettled(Vec<LimitKey>),
     /// See [`crate::Ledger::save_directory`].
     Directory(NewDirectory),
+    /// See [`crate::Ledger::reorganise`].
+    Reorganise(Box<Reorganise>),
     /// See [`crate::Ledger::note`].
     Note(Note),
+    /// See [`AlertCommand`].
+    Alert(AlertCommand),
 }
 
 impl Command {
@@ -100,6 +122,8 @@ pub enum Reply {
     Claimed(Vec<Claimed>),
     /// Leases released.
     Released(u64),
+    /// Of a cleaning: the deliveries concerned.
+    Cleaned(Vec<DeliveryUid>),
     /// Of a lost inbox: how many go again.
     GoAgain(usize),
     /// Of a resend.
@@ -110,8 +134,14 @@ pub enum Reply {
     Late(Vec<LateDelivery>),
     /// Bodies deleted.
     Deleted(DeletedBodies),
+    /// How many limits were told of now.
+    LimitsTold(usize),
+    /// Of a reorganisation: what was moved.
+    Reorganised(Reorganised),
     /// The number of a note's event.
     Noted(u64),
+    /// Messages to channels, leased.
+    AlertPosts(Vec<AlertPost>),
 }
 
 /// What a batch led to, not yet committed.
@@ -148,6 +178,7 @@ pub async fn run(
             *reply = apply(&mut work, command);
         }
     }
+    alerts::run(tx, &mut work, commands, &mut replies).await?;
     let changes = work.take_changes();
     let to_forward = !changes.outbox.is_empty()
         || !changes.outbox_done.is_empty()
@@ -182,13 +213,21 @@ fn apply(work: &mut Work, command: &Command) -> Option<Result<Reply, LedgerError
         Command::Forwarded(confirms) => forward::forwarded(work, confirms).map(|()| Reply::Done),
         Command::PublishFailed(failed) => forward::publish_failed(work, failed).map(|()| Reply::Done),
         Command::Taken(report) => taken::taken(work, report).map(Reply::Taken),
+        Command::CleaningBegun(order) => clean::begun(work, order).map(Reply::Cleaned),
+        Command::Cleaned(order) => clean::cleaned(work, order).map(Reply::Cleaned),
         Command::Resend(order) => forward::resend(work, order).map(Reply::Resent),
         Command::Operator(order) => operator::order(work, order).map(Reply::Operated),
         Command::InboxLost(system) => forward::inbox_lost(work, system).map(Reply::GoAgain),
         Command::NotTaken(older_than) => forward::not_taken(work, *older_than).map(Reply::Late),
         Command::DeleteBodies(order) => retention::delete_old(work, order).map(Reply::Deleted),
+        Command::LimitsTold(told) => limits::told(work, told).map(Reply::LimitsTold),
+        Command::LimitsSettled(keys) => {
+            limits::settled(work, keys);
+            Ok(Reply::Done)
+        }
         Command::Directory(directory) => admin::directory(work, directory).map(|()| Reply::Done),
+        Command::Reorganise(order) => reorganise::reorganise(work, order).map(Reply::Reorganised),
         Command::Note(note) => admin::note(work, note).map(Reply::Noted),
-        Command::Claim(_) | Command::ReleaseLeases(_) => return None,
+        Command::Claim(_) | Command::ReleaseLeases(_) | Command::Alert(_) => return None,
     })
 }

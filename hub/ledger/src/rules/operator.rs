@@ -5,15 +5,16 @@
 use std::collections::BTreeMap;
 
 use truc_model::wire::{NoticeCode, Outgoing, Text};
-use truc_model::{ChangeState, DeliveryUid, ParkCause, Party, SystemId, TransportState};
+use truc_model::{DeliveryUid, ParkCause, SystemId, TransportState};
 
-use crate::command::{Plan, PlannedRecipient, Resend};
+use crate::command::{PlannedRecipient, Resend};
 use crate::error::LedgerError;
 use crate::event::{Fact, SentRecipient};
 use crate::operator::{
-    OperatorAction, OperatorDone, OperatorNo, OperatorOrder, OperatorOutcome, OperatorTarget,
+    OperatorAction, OperatorDone, OperatorOrder, OperatorOutcome, OperatorTarget, Sense, Standing, sense,
 };
-use crate::rows::{OutboxBody, OutboxPlace, RecipientRow};
+use crate::rows::{OutboxBody, RecipientRow};
+use crate::rules::recall;
 use crate::rules::work::{Post, Work, cut};
 
 /// Carries out an order for every recipient it makes sense for.
@@ -21,21 +22,20 @@ pub(super) fn order(work: &mut Work, order: &OperatorOrder) -> Result<OperatorOu
     if !work.has_document(order.document) {
         return Err(LedgerError::UnknownDocument);
     }
-    let mut outcome = OperatorOutcome::default();
-    let mut fitting: Vec<(RecipientRow, &OperatorTarget)> = Vec::new();
-    for target in &order.recipients {
-        let rows = work.recipients(order.document);
-        let row = rows.iter().find(|row| row.position == target.position).cloned();
-        let twice = fitting.iter().any(|(row, _)| row.position == target.position);
-        match row {
-            None => outcome.left.push((target.position, OperatorNo::NoRecipient)),
-            Some(_) if twice => {}
-            Some(row) => match refusal(work, order, &row, target, &fitting) {
-                Some(no) => outcome.left.push((target.position, no)),
-                None => fitting.push((row, target)),
-            },
-        }
-    }
+    let sha256 = work.document(order.document)?.sha256;
+    let Sense { fitting, left } = {
+        let message = |delivery: DeliveryUid| work.outbox(delivery);
+        let standing = Standing {
+            recipients: work.recipients(order.document),
+            message: &message,
+            body_kept: work.kept.contains_key(&sha256) || work.brings_body(sha256),
+        };
+        sense(&standing, order)
+    };
+    let mut outcome = OperatorOutcome {
+        done: Vec::new(),
+        left,
+    };
     if fitting.is_empty() {
         return Ok(outcome);
     }
@@ -56,88 +56,6 @@ pub(super) fn order(work: &mut Work, order: &OperatorOrder) -> Result<OperatorOu
         })
     }));
     Ok(outcome)
-}
-
-/// Why this order makes no sense for this recipient.
-fn refusal(
-    work: &Work,
-    order: &OperatorOrder,
-    row: &RecipientRow,
-    target: &OperatorTarget,
-    others: &[(RecipientRow, &OperatorTarget)],
-) -> Option<OperatorNo> {
-    if row.state.is_final() {
-        return Some(OperatorNo::Ended(row.state.name()));
-    }
-    if row.change == ChangeState::RecallAsked {
-        return Some(OperatorNo::TakenBack);
-    }
-    let held = match &row.state {
-        TransportState::Parked { cause, .. } => Some(*cause),
-        _ => None,
-    };
-    match (order.action, held) {
-        (OperatorAction::Close, _) => None,
-        (OperatorAction::Park | OperatorAction::Reroute, Some(cause)) => Some(OperatorNo::Held(cause)),
-        (OperatorAction::Park, None) => (!at_home(work, row)).then_some(OperatorNo::MayBeOut),
-        (OperatorAction::Reroute, None) if !at_home(work, row) => Some(OperatorNo::MayBeOut),
-        (OperatorAction::Release { .. }, None) => Some(OperatorNo::NotHeld(row.state.name())),
-        (OperatorAction::Release { authorised: false }, Some(ParkCause::SecretMarking)) => {
-            Some(OperatorNo::SecretMarking)
-        }
-        (OperatorAction::Release { .. }, Some(ParkCause::AmbiguousSuccessor)) if target.to.is_none() => {
-            Some(OperatorNo::NoSuccessorNamed)
-        }
-        (OperatorAction::Release { .. } | OperatorAction::Reroute, _) => {
-            no_way(work, order, row, target, others)
-        }
-    }
-}
-
-/// Why it cannot be sent there.
-fn no_way(
-    work: &Work,
-    order: &OperatorOrder,
-    row: &RecipientRow,
-    target: &OperatorTarget,
-    others: &[(RecipientRow, &OperatorTarget)],
-) -> Option<OperatorNo> {
-    let sha256 = work.document(order.document).ok()?.sha256;
-    if !work.kept.contains_key(&sha256) && !work.brings_body(sha256) {
-        return Some(OperatorNo::BytesDeleted);
-    }
-    let Some(system) = system_of(row, target) else {
-        return Some(OperatorNo::NoSystem);
-    };
-    let party = party_of(row, target);
-    let is_held = matches!(row.state, TransportState::Parked { .. });
-    if !is_held && (party, Some(system)) == (&row.party, row.system.as_ref()) {
-        return Some(OperatorNo::SameWay);
-    }
-    let rows = work.recipients(order.document);
-    let is_other = |other: &RecipientRow| other.position != row.position && other.party == *party;
-    let named = |(_, other): &(RecipientRow, &OperatorTarget)| {
-        other.position != row.position && other.to.as_ref().is_some_and(|to| to.party == *party)
-    };
-    (rows.iter().any(is_other) || others.iter().any(named)).then_some(OperatorNo::AlreadyRecipient)
-}
-
-/// The system it goes to by this order.
-fn system_of<'a>(row: &'a RecipientRow, target: &'a OperatorTarget) -> Option<&'a SystemId> {
-    match target.to.as_ref().map(|to| &to.plan) {
-        Some(Plan::Deliver { system }) => Some(system),
-        Some(_) => None,
-        None => row.system.as_ref(),
-    }
-}
-
-/// Whether it was never handed to the broker.
-fn at_home(work: &Work, row: &RecipientRow) -> bool {
-    let message = row.delivery.and_then(|delivery| work.outbox(delivery));
-    matches!(row.state, TransportState::Scheduled { .. })
-        && message.is_some_and(|message| {
-            message.attempts == 0 && matches!(message.place, OutboxPlace::Waiting { .. })
-        })
 }
 
 fn park(
@@ -171,6 +89,7 @@ fn park(
             event,
         )?;
     }
+    settle_messages(work, fitting);
     Ok(())
 }
 
@@ -197,6 +116,7 @@ fn close(
         let code = NoticeCode::RecipientUndeliverable;
         tell(work, row, code, cause.as_str(), cause.sentences().into(), event)?;
     }
+    settle_messages(work, fitting);
     rest_of_hold(work, order);
     Ok(())
 }
@@ -209,7 +129,7 @@ fn send(
 ) -> Result<(), LedgerError> {
     let mut messages: BTreeMap<SystemId, Vec<&(RecipientRow, &OperatorTarget)>> = BTreeMap::new();
     for sent in fitting {
-        if let Some(system) = system_of(&sent.0, sent.1) {
+        if let Some(system) = sent.1.system(&sent.0) {
             messages.entry(system.clone()).or_default().push(sent);
         }
     }
@@ -218,7 +138,7 @@ fn send(
         let recipients = rows.iter().map(|(row, target)| SentRecipient {
             position: row.position,
             from: row.party.clone(),
-            to: party_of(row, target).clone(),
+            to: target.party(row).clone(),
         });
         let (recipients, document) = (recipients.collect(), order.document);
         let who = cut(&order.who, Resend::WHY_MAX);
@@ -263,6 +183,7 @@ fn send(
             status: None,
         });
     }
+    settle_messages(work, fitting);
     rest_of_hold(work, order);
     Ok(())
 }
@@ -286,7 +207,7 @@ fn send_one(
     let state = state.map_err(|_| LedgerError::Contradiction("a release of what is not held"))?;
     let codes = codes(row, target.to.as_ref());
     let code = codes.first().cloned().unwrap_or_default();
-    let party = party_of(row, target).clone();
+    let party = target.party(row).clone();
     if party != row.party {
         let message = Text {
             vi: format!(
@@ -330,8 +251,7 @@ fn delivery_for(work: &Work, rows: &[&(RecipientRow, &OperatorTarget)]) -> Deliv
         return work.new_delivery_uid();
     };
     let planned = first.delivery.filter(|_| {
-        matches!(first.state, TransportState::Parked { .. })
-            && system_of(first, target) == first.system.as_ref()
+        matches!(first.state, TransportState::Parked { .. }) && target.system(first) == first.system.as_ref()
     });
     let is_free = |delivery: DeliveryUid| {
         let of = |row: &&RecipientRow| row.delivery == Some(delivery);
@@ -368,6 +288,15 @@ fn leave_message(work: &mut Work, row: &RecipientRow) {
     }
 }
 
+/// What is left of the messages they were in goes to those still there.
+fn settle_messages(work: &mut Work, fitting: &[(RecipientRow, &OperatorTarget)]) {
+    for (row, _) in fitting {
+        if let Some(delivery) = row.delivery {
+            recall::settle(work, row.document, delivery);
+        }
+    }
+}
+
 /// A document held as a whole is held no longer once nobody is.
 fn rest_of_hold(work: &mut Work, order: &OperatorOrder) {
     let is_held = work.document(order.document).is_ok_and(|row| row.held);
@@ -394,9 +323,4 @@ fn tell(
 
 fn positions(fitting: &[(RecipientRow, &OperatorTarget)]) -> Vec<u32> {
     fitting.iter().map(|(row, _)| row.position).collect()
-}
-
-/// The party a recipient is by this order.
-fn party_of<'a>(row: &'a RecipientRow, target: &'a OperatorTarget) -> &'a Party {
-    target.to.as_ref().map_or(&row.party, |to| &to.party)
 }

@@ -8,15 +8,17 @@ use std::sync::Arc;
 use truc_model::wire::{Intake, Outgoing, Receipt, StatusReceipt};
 use truc_model::{
     Answered, Applied, ChangeOrder, ChangeState, DocumentKind, DocumentUid, Ordered, Party, Place, Refusal,
-    RefusalCode, StatusCode, SystemId,
+    RefusalCode, StatusCode, SystemId, TransportState,
 };
 
-use crate::command::StatusSubmission;
+use crate::command::{ANSWER_PRIORITY, StatusSubmission};
 use crate::error::LedgerError;
 use crate::event::{Fact, RepeatedBy};
 use crate::outcome::SubmitOutcome;
 use crate::rows::{DocumentRow, OutboxBody, RecipientRow, StatusRow, SubmissionRow};
-use crate::rules::load::{status_identity, status_number};
+use crate::rules::change;
+use crate::rules::load::{status_identities, status_numbers};
+use crate::rules::recall::{self, Order, Reach};
 use crate::rules::refusal::{self, Refused};
 use crate::rules::work::{Post, Work, to_json};
 use crate::rules::{document, taken};
@@ -68,8 +70,8 @@ enum Found {
 /// `DocumentId` can name several documents: then those not held come first, then those whose number
 /// agrees, then those for which the status is not a repetition, then the oldest.
 fn find(work: &Work, s: &StatusSubmission) -> Found {
-    let number = status_number(s);
-    let agrees = |row: &DocumentRow| match (&number, row.number_key()) {
+    let numbers = status_numbers(s);
+    let agrees = |row: &DocumentRow| match (numbers.first(), row.number_key()) {
         (Some(asked), Some(has)) => asked.number == has,
         _ => true,
     };
@@ -77,20 +79,21 @@ fn find(work: &Work, s: &StatusSubmission) -> Found {
         (Some(asked), Some(has)) => asked == has,
         _ => true,
     };
-    let by_identity = status_identity(s).map_or_else(Vec::new, |identity| work.of_identity(&identity));
-    let mut by_number = number.as_ref().map_or_else(Vec::new, |key| work.of_number(key));
+    let identities = status_identities(s);
+    let by_identity: Vec<&DocumentRow> = identities.iter().flat_map(|of| work.of_identity(of)).collect();
+    let mut by_number: Vec<&DocumentRow> = numbers.iter().flat_map(|key| work.of_number(key)).collect();
     by_number.retain(|row| same_year(row));
 
-    let recipient = if s.code.is_from_sender() {
-        &s.about
+    let (recipient, formerly, code) = if s.code.is_from_sender() {
+        (&s.about, &s.about_formerly, &s.about_code)
     } else {
-        &s.reporter
+        (&s.reporter, &s.reporter_formerly, &s.reporter_code)
     };
     let choose = |rows: &[&DocumentRow]| {
         rows.iter()
             .filter_map(|row| {
-                let position = position_of(work, row.uid, recipient)?;
-                let history = history(work, row.uid, position);
+                let (uid, position) = place_of(work, s.code, row.uid, recipient, formerly, code)?;
+                let history = history(work, uid, position);
                 let same_packet = history.iter().any(|status| status.sha256 == s.sha256);
                 let rank = (
                     !same_packet,
@@ -100,7 +103,7 @@ fn find(work: &Work, s: &StatusSubmission) -> Found {
                     is_duplicate(&history, s),
                     row.event,
                 );
-                Some((rank, row.uid, position))
+                Some((rank, uid, position))
             })
             .min_by_key(|(rank, ..)| *rank)
     };
@@ -113,11 +116,35 @@ fn find(work: &Work, s: &StatusSubmission) -> Found {
     }
 }
 
-fn position_of(work: &Work, document: DocumentUid, party: &Party) -> Option<u32> {
-    let rows = work.recipients(document);
-    rows.iter()
-        .find(|row| row.party == *party)
-        .map(|row| row.position)
+/// The row of a recipient: by its party, or one it took over from; the sender may name it by the code it used.
+/// What asks and answers
+/// about a change (13, 15, 16) belongs to the document that a recall or update speaks of.
+fn place_of(
+    work: &Work,
+    status: StatusCode,
+    document: DocumentUid,
+    party: &Party,
+    formerly: &[Party],
+    code: &String,
+) -> Option<(DocumentUid, u32)> {
+    let rows = work.recipients(document).iter();
+    let rows: Vec<&RecipientRow> = rows.filter(|row| !change::is_no_recipient(row)).collect();
+    let by_code = || {
+        rows.iter()
+            .find(|row| status.is_from_sender() && row.codes.contains(code))
+    };
+    // One that took over from several recipients speaks for that whose code it writes.
+    let by_party = rows
+        .iter()
+        .filter(|row| change::names(row, party, formerly))
+        .min_by_key(|row| !row.codes.contains(code));
+    let row = by_party.or_else(by_code)?;
+    let of_change = matches!(
+        status,
+        StatusCode::TakeBack | StatusCode::ChangeAgreed | StatusCode::ChangeRefused
+    );
+    let redirected = of_change.then(|| change::redirected(work, row)).flatten();
+    Some(redirected.unwrap_or((row.document, row.position)))
 }
 
 fn history(work: &Work, document: DocumentUid, position: u32) -> Vec<&StatusRow> {
@@ -159,7 +186,7 @@ fn record(
         .find(|row| row.position == position)
         .cloned()
         .ok_or(LedgerError::Contradiction("a recipient that was not loaded"))?;
-    if is_duplicate(&history(work, document, position), s) {
+    if is_duplicate(&history(work, document, position), s) || is_asked_already(s, &row) {
         let event = work.record(Fact::StatusRepeated {
             document,
             recipient: position,
@@ -174,7 +201,19 @@ fn record(
     if !s.code.is_from_sender() {
         taken::by_status(work, &row)?;
     }
-    let applied = row.business.apply_under(row.change, s.code);
+    let takes_back = s.code == StatusCode::TakeBack;
+    let reach = if takes_back {
+        recall::family_reach(work, &row)
+    } else {
+        Reach::Taken
+    };
+    let withdrawn = matches!(row.state, TransportState::Withdrawn { .. });
+    let applied = match row.business.apply_under(row.change, s.code) {
+        Applied::Overlay => Applied::Overlay,
+        // Whoever never got it has nothing to report: recorded and passed on, as after any end.
+        _ if withdrawn => Applied::Ended,
+        applied => applied,
+    };
     let (business, skipped, mut odd) = match applied {
         Applied::Moved { to, skipped, odd } => (to, skipped, odd),
         Applied::Odd => (row.business, false, true),
@@ -185,12 +224,20 @@ fn record(
     let mut effect = applied.as_str();
     let mut change = row.change;
     if applied == Applied::Overlay {
-        match overlay(row.change, s.code) {
+        match overlay(row.change, s.code, reach) {
             Some((to, against_expectation)) => (change, odd) = (to, against_expectation),
             None => (effect, odd) = (Applied::Odd.as_str(), true),
         }
     }
-    let to_system = other_system(work, s, &row)?;
+    let agreed = change == ChangeState::UpdateAgreed && s.code == StatusCode::ChangeAgreed && effect != "odd";
+    let revision = row.revision + u32::from(agreed);
+    let to_system = match reach {
+        // Nobody there has it: there is nothing to ask for.
+        Reach::Nowhere | Reach::Home => None,
+        // The order goes where the document lies.
+        Reach::Out => recall::out_system(work, &row),
+        Reach::Taken => other_system(work, s, &row)?,
+    };
     let delivery = to_system.is_some().then(|| work.new_delivery_uid());
     let event = work.record(Fact::StatusRecorded {
         document,
@@ -205,11 +252,13 @@ fn record(
         odd,
         business,
         change,
+        revision,
         delivery,
     })?;
     work.move_recipient(document, position, |row| {
         row.business = business;
         row.change = change;
+        row.revision = revision;
     });
     let status = StatusRow {
         event,
@@ -247,13 +296,35 @@ fn record(
             to: vec![s.about_code.clone()],
             status: Some(s.code),
         });
+        if reach == Reach::Out {
+            work.move_outbox(delivery, |row| row.priority = ANSWER_PRIORITY);
+        }
+    }
+    if takes_back {
+        let order = Order {
+            kind: ChangeOrder::TakeBack,
+            system: &s.key.system,
+            by: None,
+            event,
+        };
+        let row = row.clone();
+        recall::take_back(work, &[row], &order)?;
     }
     answer(work, s, &row, event, effect, delivery.is_some())
 }
 
+/// Whether a take-back asks for what is asked or done already, be it by a recall.
+fn is_asked_already(s: &StatusSubmission, row: &RecipientRow) -> bool {
+    s.code == StatusCode::TakeBack
+        && (change::is_taken_back(row) || row.change.ordered(ChangeOrder::TakeBack) == Ordered::Repeated)
+}
+
 /// What 13, 15 and 16 make of the overlay, and whether that is against expectation; `None` when they fit
 /// nothing.
-fn overlay(change: ChangeState, code: StatusCode) -> Option<(ChangeState, bool)> {
+fn overlay(change: ChangeState, code: StatusCode, reach: Reach) -> Option<(ChangeState, bool)> {
+    if code == StatusCode::TakeBack && reach < Reach::Out {
+        return (reach == Reach::Home).then_some((change, false));
+    }
     if code == StatusCode::TakeBack {
         return Some(match change.ordered(ChangeOrder::TakeBack) {
             Ordered::Moved(to) => (to, false),

@@ -1,13 +1,14 @@
-//! `taken`: a system has stored deliveries, or declines them.
+//! `taken`: a system has stored deliveries, declines them, or has withdrawn them before it handed them over.
 
 use truc_model::wire::{NoticeCode, Outgoing, Taken, Text};
-use truc_model::{DeliveryUid, DocumentUid, TransportState};
+use truc_model::{DeliveryUid, DocumentUid, TransportState, WithdrawProof};
 
 use crate::command::TakenReport;
 use crate::error::LedgerError;
 use crate::event::{Fact, TakenBy};
 use crate::outcome::TakenOutcome;
 use crate::rows::RecipientRow;
+use crate::rules::recall;
 use crate::rules::work::{Work, cut};
 use crate::store::DeliveryOwner;
 
@@ -16,6 +17,18 @@ pub const ODD_LISTED_MAX: usize = 16;
 
 pub(super) fn taken(work: &mut Work, report: &TakenReport) -> Result<TakenOutcome, LedgerError> {
     let mut outcome = TakenOutcome::default();
+    // First: what was withdrawn for some can be taken for the rest in the same message.
+    for withdrawn in &report.taken.withdrawn {
+        let Some(owner) = owner(work, report, withdrawn.delivery) else {
+            outcome.unknown.push(withdrawn.delivery);
+            continue;
+        };
+        match called_back(work, &owner, &withdrawn.codes)? {
+            Effect::Done => outcome.withdrawn.push(withdrawn.delivery),
+            Effect::Nothing => outcome.repeated.push(withdrawn.delivery),
+            Effect::Contradiction => outcome.contradicted.push(withdrawn.delivery),
+        }
+    }
     for delivery in &report.taken.taken {
         let Some(owner) = owner(work, report, *delivery) else {
             outcome.unknown.push(*delivery);
@@ -84,8 +97,49 @@ const fn is_open(state: &TransportState) -> bool {
     )
 }
 
+/// The adapter had not handed it over for these, and never will: true of those it was ordered back for.
+fn called_back(work: &mut Work, owner: &DeliveryOwner, codes: &[String]) -> Result<Effect, LedgerError> {
+    if owner.is_status {
+        return Ok(Effect::Contradiction);
+    }
+    let named = |row: &&RecipientRow| codes.is_empty() || row.codes.iter().any(|code| codes.contains(code));
+    let rows: Vec<RecipientRow> = all(work, owner).filter(named).cloned().collect();
+    let ended = |row: &RecipientRow| matches!(row.state, TransportState::Withdrawn { .. });
+    let back = match work.outbox(owner.delivery) {
+        Some(message) => message.ordered_back.clone(),
+        None => Vec::new(),
+    };
+    let mut done = false;
+    for entry in &back {
+        let of = rows.iter().filter(|row| row.position == entry.position);
+        let of: Vec<RecipientRow> = of.filter(|row| is_open(&row.state)).cloned().collect();
+        done |= !of.is_empty();
+        recall::withdraw(work, &of, entry.cause, WithdrawProof::AdapterSaid, &entry.system)?;
+    }
+    // Handed over before, or never ordered back: somebody waits for what will not come.
+    let mut now = all(work, owner);
+    let contradicts = |row: &RecipientRow| rows.iter().any(|of| of.position == row.position) && !ended(row);
+    Ok(if rows.is_empty() || now.any(contradicts) {
+        Effect::Contradiction
+    } else if done {
+        Effect::Done
+    } else {
+        Effect::Nothing
+    })
+}
+
+/// Recipients for whom the adapter's word about the message as a whole is good. A later attempt left out those
+/// for whom it was ordered back: of them the word says nothing.
+fn meant(work: &Work, owner: &DeliveryOwner) -> Vec<RecipientRow> {
+    let mut rows = open(work, owner.document, owner.delivery);
+    if let Some(message) = work.outbox(owner.delivery) {
+        rows.retain(|row| !message.left_out(row.position, message.attempts));
+    }
+    rows
+}
+
 fn stored(work: &mut Work, owner: &DeliveryOwner) -> Result<Effect, LedgerError> {
-    let rows = open(work, owner.document, owner.delivery);
+    let rows = meant(work, owner);
     let waits = work.outbox(owner.delivery).is_some();
     if owner.is_status && waits || !owner.is_status && !rows.is_empty() {
         note_taken(work, owner, &rows, TakenBy::Taken)?;
@@ -127,8 +181,10 @@ fn note_taken(
         }
     }
     // A status of one recipient speaks for that one alone: the message stays while another is open.
-    if open(work, owner.document, owner.delivery).is_empty() {
+    if owner.is_status {
         work.outbox_done(owner.delivery);
+    } else {
+        recall::settle(work, owner.document, owner.delivery);
     }
     Ok(())
 }
@@ -156,7 +212,7 @@ pub(super) fn by_status(work: &mut Work, row: &RecipientRow) -> Result<(), Ledge
 }
 
 fn refused(work: &mut Work, owner: &DeliveryOwner, code: &str, reason: &str) -> Result<Effect, LedgerError> {
-    let rows = open(work, owner.document, owner.delivery);
+    let rows = meant(work, owner);
     let waits = work.outbox(owner.delivery).is_some();
     if owner.is_status && !waits || !owner.is_status && rows.is_empty() {
         let is_refused = |row: &RecipientRow| matches!(row.state, TransportState::Refused { .. });
@@ -196,8 +252,10 @@ fn refused(work: &mut Work, owner: &DeliveryOwner, code: &str, reason: &str) -> 
     }
     if owner.is_status {
         tell_reporter(work, owner, code, message, event)?;
+        work.outbox_done(owner.delivery);
+    } else {
+        recall::settle(work, owner.document, owner.delivery);
     }
-    work.outbox_done(owner.delivery);
     Ok(Effect::Done)
 }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use truc_model::wire::{Notice, NoticeCode, Outgoing, Text};
 use truc_model::{
-    DeliveryUid, DocumentIdentity, DocumentUid, MessageId, Random, Sha256, StatusCode, SystemId, Urgency,
+    AlertPostUid, AlertUid, DeliveryUid, DocumentIdentity, DocumentUid, MessageId, Random, Sha256,
+    StatusCode, SystemId, Urgency,
 };
 
 use crate::command::{SubmissionKey, priority_of};
@@ -17,6 +18,8 @@ use crate::rows::{
     Changes, DocumentRow, OutboxBody, OutboxPlace, OutboxRow, RecipientRow, RefusalKey, StatusRow,
     SubmissionRow,
 };
+use crate::rules::alerts::Desk;
+use crate::rules::limits::{self, Expected, Limits};
 use crate::store::{DeliveryOwner, NumberKey};
 
 /// A message to put into the outbox.
@@ -46,6 +49,10 @@ pub(crate) struct Work {
     documents: HashMap<DocumentUid, DocumentRow>,
     by_identity: HashMap<DocumentIdentity, BTreeSet<DocumentUid>>,
     by_number: HashMap<NumberKey, BTreeSet<DocumentUid>>,
+    /// Recalls and updates, by what they speak of.
+    by_amends: HashMap<DocumentUid, BTreeSet<DocumentUid>>,
+    /// `DocumentId`s that some document bears, whoever sent it.
+    pub(crate) known_ids: BTreeSet<String>,
     recipients: HashMap<DocumentUid, Vec<RecipientRow>>,
     pub(crate) statuses: HashMap<DocumentUid, Vec<StatusRow>>,
     outbox: HashMap<DeliveryUid, OutboxRow>,
@@ -54,9 +61,15 @@ pub(crate) struct Work {
     pub(crate) late: Vec<DeliveryUid>,
     /// Forwarded to an inbox that is gone: candidates, oldest first.
     pub(crate) astray: Vec<DeliveryUid>,
+    /// Alerts and what raises them.
+    pub(crate) alerts: Desk,
+    /// Recipients that wait for a party that changed hands: document and position.
+    pub(crate) waiting_for: Vec<(DocumentUid, u32)>,
     pub(crate) directory_version: u64,
     /// Bodies that are kept, as they were before this batch.
     pub(crate) kept: HashMap<Sha256, KeptBody>,
+    /// Time limits that begin, end and are told of.
+    pub(super) limits: Limits,
     /// The last event about trust: its number and digest.
     pub(crate) trust: Option<(u64, Sha256)>,
     /// Rows added. Those that can still move in the batch are taken from the maps at the end.
@@ -82,14 +95,19 @@ impl Work {
             documents: HashMap::new(),
             by_identity: HashMap::new(),
             by_number: HashMap::new(),
+            by_amends: HashMap::new(),
+            known_ids: BTreeSet::new(),
             recipients: HashMap::new(),
             statuses: HashMap::new(),
             outbox: HashMap::new(),
             owners: HashMap::new(),
             late: Vec::new(),
             astray: Vec::new(),
+            alerts: Desk::default(),
+            waiting_for: Vec::new(),
             directory_version: 0,
             kept: HashMap::new(),
+            limits: Limits::default(),
             trust: None,
             added: Changes::default(),
             added_recipients: BTreeSet::new(),
@@ -110,6 +128,14 @@ impl Work {
         DeliveryUid::new(self.random.uuid_v7(self.now))
     }
 
+    pub(crate) fn new_alert_uid(&self) -> AlertUid {
+        AlertUid::new(self.random.uuid_v7(self.now))
+    }
+
+    pub(crate) fn new_alert_post_uid(&self) -> AlertPostUid {
+        AlertPostUid::new(self.random.uuid_v7(self.now))
+    }
+
     /// The number the next event will have: receipts and rows name it before it is written.
     pub(crate) const fn next_event(&self) -> u64 {
         self.head.seq + 1
@@ -122,6 +148,7 @@ impl Work {
 
     /// Writes an event; gives its number.
     pub(crate) fn record(&mut self, fact: Fact) -> Result<u64, LedgerError> {
+        self.alerts.note(&fact);
         let event = Event {
             seq: self.next_event(),
             at: self.now,
@@ -155,6 +182,10 @@ impl Work {
                 .or_default()
                 .insert(uid);
         }
+        if let Some(amends) = row.amends {
+            self.by_amends.entry(amends).or_default().insert(uid);
+        }
+        self.known_ids.insert(row.identity.document_id.clone());
         self.documents.insert(uid, row);
     }
 
@@ -181,7 +212,12 @@ impl Work {
             return;
         };
         row.held = held;
-        match self.added.documents.iter_mut().find(|added| added.uid == document) {
+        match self
+            .added
+            .documents
+            .iter_mut()
+            .find(|added| added.uid == document)
+        {
             Some(added) => added.held = held,
             None => {
                 self.held.insert(document, held);
@@ -197,6 +233,13 @@ impl Work {
     /// Documents of one sender with one number: those not held first, then the oldest.
     pub(crate) fn of_number(&self, key: &NumberKey) -> Vec<&DocumentRow> {
         self.sorted(self.by_number.get(key))
+    }
+
+    /// Recalls and updates of a document, the oldest first.
+    pub(crate) fn amending(&self, document: DocumentUid) -> Vec<&DocumentRow> {
+        let mut rows = self.sorted(self.by_amends.get(&document));
+        rows.sort_by_key(|row| row.event);
+        rows
     }
 
     fn sorted(&self, uids: Option<&BTreeSet<DocumentUid>>) -> Vec<&DocumentRow> {
@@ -220,6 +263,11 @@ impl Work {
         self.recipients.entry(row.document).or_default().push(row);
     }
 
+    /// Whether they were loaded, or came with this batch.
+    pub(crate) fn has_recipients(&self, document: DocumentUid) -> bool {
+        self.recipients.contains_key(&document)
+    }
+
     /// By position.
     pub(crate) fn recipients(&self, document: DocumentUid) -> &[RecipientRow] {
         self.recipients.get(&document).map_or(&[], Vec::as_slice)
@@ -234,7 +282,9 @@ impl Work {
     ) {
         let rows = self.recipients.get_mut(&document);
         if let Some(row) = rows.and_then(|rows| rows.iter_mut().find(|row| row.position == position)) {
+            let before = Expected::of(row);
             change(row);
+            self.limits.follow(document, position, before, Expected::of(row));
             if !self.added_recipients.contains(&document) {
                 self.moved_recipients.insert((document, position));
             }
@@ -361,6 +411,8 @@ impl Work {
     /// Everything added and moved since the last call. The maps stay, for the claims.
     pub(crate) fn take_changes(&mut self) -> Changes {
         let mut changes = std::mem::take(&mut self.added);
+        changes.alerts = self.alerts.take_changes();
+        changes.limits = limits::take(self);
         changes.held.extend(std::mem::take(&mut self.held));
         for uid in std::mem::take(&mut self.added_recipients) {
             changes.recipients.extend(self.recipients(uid).iter().cloned());
