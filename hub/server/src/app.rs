@@ -19,6 +19,7 @@ use truc_transport::{AmqpBroker, Broker, BrokerConfig, BrokerError, Topology, Ur
 use crate::config::{self, Config};
 use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
+use crate::flow::reorganise::Mover;
 use crate::flow::rules::Rules;
 use crate::inspect::{Pool, Program};
 use crate::queues::Queues;
@@ -342,6 +343,17 @@ impl App {
         let (kept, kept_rules, kept_stop) = (Arc::clone(&queues), intakes.rules.clone(), stop.clone());
         parts.spawn(async move {
             kept.keep(kept_rules, kept_stop).await;
+            Ok(())
+        });
+        let mover = Mover {
+            ledger: ledger.clone(),
+            clock: Arc::clone(&clock),
+            rules: intakes.rules.clone(),
+            look_every: Duration::from_millis(config.directory.refresh_ms.max(1)),
+        };
+        let mover_stop = stop.clone();
+        parts.spawn(async move {
+            mover.run(mover_stop).await;
             Ok(())
         });
         let keeper = Keeper {

@@ -68,18 +68,14 @@ pub async fn what_waits_follows_and_what_is_out_stays(bench: &dyn Bench) {
     let uid = for_agencies(&hub, "home", &[(2, "so"), (3, "so"), (4, "xb"), (5, "so")]).await;
     assert_eq!(
         hub.ledger.at_home().await.unwrap(),
-        [
-            (2, "so", 1, 1),
-            (3, "so", 1, 0),
-            (4, "xb", 1, 0),
-            (5, "so", 1, 0),
-        ]
-        .map(|(number, name, at_home, out)| AtHome {
-            party: agency(number),
-            system: system(name),
-            at_home,
-            out,
-        })
+        [(2, "so", 1, 1), (3, "so", 1, 0), (4, "xb", 1, 0), (5, "so", 1, 0),].map(
+            |(number, name, at_home, out)| AtHome {
+                party: agency(number),
+                system: system(name),
+                at_home,
+                out,
+            }
+        )
     );
     let before = hub.view(uid).await.recipients;
     // 2 was merged into 9, which `xb` serves; 5 only has another system; 4 is told and stays as it is.
@@ -105,7 +101,13 @@ pub async fn what_waits_follows_and_what_is_out_stays(bench: &dyn Bench) {
     let after = hub.view(uid).await.recipients;
     let ways: Vec<_> = after
         .iter()
-        .map(|row| (row.party.clone(), row.system.clone().unwrap(), row.codes.join(" ")))
+        .map(|row| {
+            (
+                row.party.clone(),
+                row.system.clone().unwrap(),
+                row.codes.join(" "),
+            )
+        })
         .collect();
     assert_eq!(
         ways,
@@ -123,7 +125,10 @@ pub async fn what_waits_follows_and_what_is_out_stays(bench: &dyn Bench) {
     assert_ne!(after[3].delivery, before[3].delivery);
     assert_eq!(hub.states(uid).await, [Scheduled; 4]);
     let stays = &hub.view(out).await.recipients[0];
-    assert_eq!((&stays.party, stays.system.clone()), (&agency(2), Some(system("so"))));
+    assert_eq!(
+        (&stays.party, stays.system.clone()),
+        (&agency(2), Some(system("so")))
+    );
     assert_eq!(hub.count(EventKind::DeliveryRerouted).await, 2);
     let Fact::DirectoryReorganised {
         version: told,
@@ -224,7 +229,10 @@ pub async fn a_successor_that_is_a_recipient_gets_it_once(bench: &dyn Bench) {
         }
     ));
     assert_eq!(rows[1].codes, ["H60.9", "H60.2"]);
-    assert_eq!(hub.view(pair).await.recipients[0].codes, ["H60.9", "H60.2", "H60.3"]);
+    assert_eq!(
+        hub.view(pair).await.recipients[0].codes,
+        ["H60.9", "H60.2", "H60.3"]
+    );
     let sent = hub.forward_all().await;
     for uid in [late, pair] {
         let messages = sent
@@ -302,7 +310,10 @@ pub async fn a_split_is_held_and_an_end_is_told(bench: &dyn Bench) {
         .await
         .unwrap();
     let sent = hub.forward_all().await;
-    assert!(sent.iter().all(|message| message.document != Some(alone) || message.outgoing != Outgoing::Document));
+    assert!(
+        sent.iter()
+            .all(|message| message.document != Some(alone) || message.outgoing != Outgoing::Document)
+    );
     hub.sound().await;
 }
 
@@ -315,7 +326,10 @@ pub async fn a_reorganisation_is_carried_out_once(bench: &dyn Bench) {
         hub.ledger.reorganise(order(Some(version(0)), moves())),
         hub.ledger.reorganise(order(Some(version(0)), moves())),
     );
-    let refused = [&one, &two].into_iter().filter(|outcome| outcome.is_err()).count();
+    let refused = [&one, &two]
+        .into_iter()
+        .filter(|outcome| outcome.is_err())
+        .count();
     assert_eq!(refused, 1, "{one:?} {two:?}");
     let error = one.and(two).unwrap_err();
     assert!(matches!(error, LedgerError::DirectoryMoved { .. }), "{error:?}");

@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod ingest;
 pub mod inspect;
 pub mod record;
+pub mod reorganise;
 pub mod route;
 pub mod rules;
 pub mod track;

@@ -14,7 +14,7 @@ use truc_ledger::{
 };
 use truc_model::warning::WarningLevel;
 use truc_model::wire::WarningLine;
-use truc_model::{DocumentIdentity, Operation, ParkCause};
+use truc_model::{DocumentIdentity, Operation, ParkCause, Party};
 
 use super::rules::Rules;
 use super::verify::Verified;
@@ -104,20 +104,31 @@ pub fn planned_on(directory: &Directory, code: &str, on: Date) -> PlannedRecipie
 }
 
 /// A code an order (recall, update) is addressed to. What was sent knows no grace: an order follows it to whoever
-/// took over, or to the system that had it.
+/// took over, or to the system that had it. The agency of a closed code stays the one asked for, beside who took
+/// over from it: two that were merged since are two recipients of the document all the same.
 fn ordered(code: &str, rules: &Rules) -> PlannedRecipient {
     let (directory, on) = (&rules.directory, rules.today);
-    let mut planned = planned_on(directory, code, on);
-    if matches!(planned.plan, Plan::Deliver { .. }) {
+    let planned = planned_on(directory, code, on);
+    let closed = match directory.resolve(code, on) {
+        Resolution::Known { via: Some(via), .. } => via.closed,
+        Resolution::Closed { agency, .. } | Resolution::Split { agency, .. } => agency,
+        _ => return planned,
+    };
+    let party = Party::Agency(closed);
+    let Some(system) = directory.answers_to(&party, on).cloned() else {
         return planned;
+    };
+    let mut formerly = directory.formerly(&party, on);
+    let heir = directory.answers_for(closed, on);
+    if heir != closed {
+        formerly.push(Party::Agency(heir));
     }
-    let party = directory.party_of(code, on);
-    if let Some(system) = directory.answers_to(&party, on).cloned() {
-        planned.formerly = directory.formerly(&party, on);
-        planned.party = party;
-        planned.plan = Plan::Deliver { system };
+    PlannedRecipient {
+        party,
+        formerly,
+        plan: Plan::Deliver { system },
+        ..planned
     }
-    planned
 }
 
 /// The codes to write instead of a closed one.

@@ -135,6 +135,11 @@ pub enum Event<'a> {
         /// The version.
         version: u64,
     },
+    /// What waited for agencies that changed hands was moved.
+    Reorganised {
+        /// How many recipients, by what became of them.
+        counts: truc_ledger::Reorganised,
+    },
     /// Rules could not be renewed; the old ones stay in force.
     RulesKept {
         /// Why.
@@ -269,6 +274,14 @@ pub fn emit(event: Event<'_>) {
             }
         },
         Event::Directory { version } => tracing::info!(version, "directory in force"),
+        Event::Reorganised { counts } => tracing::info!(
+            moved = counts.moved,
+            parked = counts.parked,
+            undeliverable = counts.undeliverable,
+            merged = counts.merged,
+            left = counts.left,
+            "moved what waited for reorganised agencies"
+        ),
         Event::RulesKept { reason } => {
             tracing::error!(reason, "rules not renewed, the old ones stay in force");
         }

@@ -1,6 +1,7 @@
 //! `truc directory …`: import with a preview, look, check.
 
 mod import;
+mod reorganise;
 mod show;
 
 use clap::Subcommand;
@@ -25,11 +26,29 @@ pub enum Command {
         after_help = "Examples:\n  truc directory show                        overview\n  truc directory show 000.20.30.H60          one code: whose, served by whom, since when\n  truc directory show 'tuyen quang'          by name, with or without diacritics\n  truc directory show H60.30.20 --date 2025-06-30\n\nExit 1 when nothing is found."
     )]
     Show(show::Options),
+    /// One agency: its codes, names, parents, systems and successors through time
+    #[command(subcommand)]
+    Agency(Agency),
+    /// Carry out a whole reorganisation from one CSV file: shows first what changes and what waits and would move
+    #[command(
+        after_help = "Examples:\n  truc directory reorganise reorganisation-2025.csv\n  truc directory reorganise reorganisation-2025.csv --apply\n  truc directory reorganise sap-xep.csv --decision 'NQ 12/NQ-HĐND' --apply --yes\n  truc directory reorganise --pending\n\nColumns: action,on[,old_code,new_code,name,parent,level,system,grace_until,decision,note];\nactions: open recode rename move reassign merge split abolish home.\nOne error and nothing is applied; all of it is one transaction. When its day is still to come the directory\nknows it at once, and a running hub moves what waits on that day.\nExit 1 when the file has errors."
+    )]
+    Reorganise(reorganise::Options),
     /// Look for ways that lead nowhere, or to two places
     #[command(
         after_help = "Examples:\n  truc directory check\n  truc directory check --json\n\nExit 1 on any error (LỖI); warnings leave it at 0."
     )]
     Check,
+}
+
+/// `truc directory agency …`.
+#[derive(Debug, Subcommand)]
+pub enum Agency {
+    /// Show one agency by any code it ever had, or by a part of its name
+    #[command(
+        after_help = "Examples:\n  truc directory agency show H60.30.20\n  truc directory agency show 'minh xuan' --date 2025-06-30\n\nExit 1 when nothing is found."
+    )]
+    Show(show::Options),
 }
 
 /// Does what the command says.
@@ -40,7 +59,8 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
     let opened = Opened::open(context).await?;
     match command {
         Command::Import(options) => import::import(context, &opened, &options).await,
-        Command::Show(options) => show::show(&opened, &options),
+        Command::Show(options) | Command::Agency(Agency::Show(options)) => show::show(&opened, &options),
+        Command::Reorganise(options) => reorganise::reorganise(context, &opened, &options).await,
         Command::Check => check(&opened),
     }
 }

@@ -15,6 +15,8 @@ const USUAL: &[EventKind] = &[
     EventKind::HubStarted,
     EventKind::HubStopped,
     EventKind::DirectoryChanged,
+    EventKind::ReorganisationPlanned,
+    EventKind::DirectoryReorganised,
     EventKind::SystemChanged,
     EventKind::TrustChanged,
     EventKind::DeadLettered,
