@@ -7,7 +7,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use truc_model::{BusinessState, ChangeState, DocumentUid, LimitKind, Operation, Party, SystemId, Urgency};
+use truc_model::{BusinessState, ChangeState, DocumentUid, LimitKind, Operation, Party, SystemId, Turn, Urgency};
 
 /// Most limits in one call of [`crate::Ledger::limits_told`] and [`crate::Ledger::limits_settled`].
 pub const LIMITS_MAX: usize = 500;
@@ -123,6 +123,8 @@ pub struct LimitTold {
     pub level: u8,
     /// When it was due.
     pub due: Timestamp,
+    /// Whose turn it is.
+    pub turn: Turn,
 }
 
 /// A document that came later than it should have been sent. Judged once, when it came.

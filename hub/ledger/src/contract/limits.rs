@@ -1,7 +1,7 @@
 //! Time limits: when they begin, when they end, and that each level is told once.
 
 use jiff::Timestamp;
-use truc_model::{ChangeState, DocumentUid, LimitKind, Operation, Urgency};
+use truc_model::{ChangeState, DocumentUid, LimitKind, Operation, Turn, Urgency};
 
 use super::Bench;
 use super::kit::{Hub, agency, to};
@@ -118,6 +118,13 @@ pub async fn an_answer_is_expected_of_who_has_the_document(bench: &dyn Bench) {
     hub.sound().await;
 }
 
+/// The last event about limits; an alert follows it in the same commit.
+async fn last_passed(hub: &Hub) -> Fact {
+    let rows = hub.ledger.events(1, usize::MAX).await.unwrap();
+    let row = rows.iter().rev().find(|row| row.kind == EventKind::LimitPassed);
+    row.expect("limit-passed").event().unwrap().fact
+}
+
 pub async fn each_level_is_told_once(bench: &dyn Bench) {
     let hub = Hub::open(bench).await;
     let mut submission = hub.document("1");
@@ -131,6 +138,7 @@ pub async fn each_level_is_told_once(bench: &dyn Bench) {
             key: line.limit.key,
             level,
             due,
+            turn: Turn::RecipientClerk,
         };
         lines.iter().map(one).collect()
     };
@@ -144,7 +152,8 @@ pub async fn each_level_is_told_once(bench: &dyn Bench) {
         limit,
         level,
         due: was_due,
-    } = hub.last_event().await.fact
+        ..
+    } = last_passed(&hub).await
     else {
         panic!("expected limit-passed");
     };
@@ -156,6 +165,7 @@ pub async fn each_level_is_told_once(bench: &dyn Bench) {
     // Told again, by another hub or after a crash: nothing happens.
     assert_eq!(hub.ledger.limits_told(first).await.unwrap(), 0);
     assert_eq!(hub.count(EventKind::LimitPassed).await, 1);
+    assert_eq!(hub.count(EventKind::AlertRaised).await, 2, "one alert for each");
     assert!(
         hub.ledger
             .open_limits(&query(LimitKind::Arrival, 0))
@@ -180,7 +190,9 @@ pub async fn each_level_is_told_once(bench: &dyn Bench) {
         "what has ended is not told of any more"
     );
     let keys: Vec<LimitKey> = lines.iter().map(|line| line.limit.key).collect();
-    hub.ledger.limits_settled(keys).await.unwrap();
+    hub.ledger.limits_settled(keys[..1].to_vec()).await.unwrap();
+    assert_eq!(hub.count(EventKind::AlertCleared).await, 1);
+    hub.ledger.limits_settled(keys[1..].to_vec()).await.unwrap();
     assert!(hub.ledger.ended_limits().await.unwrap().is_empty());
     assert_eq!(
         open(&hub, LimitKind::Arrival).await.len(),

@@ -266,6 +266,10 @@ fn of_fact(work: &Work, fact: &Fact) -> Vec<AlertOrder> {
             raise
         }
         Fact::DeliveryResent { system, who, why, .. } => {
+            if OWN_DEFECTS.contains(&reason.as_str()) {
+                let defect = Raise::new(AlertKind::Defect, "truc").with("part", reason);
+                return [raise, defect].map(AlertOrder::Raise).into();
+            }
             if who != INBOX_LOST_WHO || why != INBOX_LOST_WHY {
                 return Vec::new();
             }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
-use truc_model::{BusinessState, ChangeState, DocumentUid, LimitKind, Operation, TransportState};
+use truc_model::{BusinessState, ChangeState, DocumentUid, LimitKind, Operation, TransportState, Turn};
 
 use crate::error::LedgerError;
 use crate::event::Fact;
@@ -149,7 +149,7 @@ fn is_new_to(work: &Work, row: &DocumentRow, position: u32) -> bool {
 
 /// Limits ran out: what was not told yet is told now, once. Gives how many were.
 pub(super) fn told(work: &mut Work, told: &[LimitTold]) -> Result<usize, LedgerError> {
-    let mut groups: BTreeMap<(DocumentUid, LimitKind, u8, Timestamp), BTreeSet<u32>> = BTreeMap::new();
+    let mut groups: BTreeMap<(DocumentUid, LimitKind, u8, Timestamp, Turn), BTreeSet<u32>> = BTreeMap::new();
     let mut count = 0;
     for one in told.iter().take(LIMITS_MAX) {
         let Some(row) = work.limits.rows.get_mut(&one.key) else {
@@ -160,17 +160,18 @@ pub(super) fn told(work: &mut Work, told: &[LimitTold]) -> Result<usize, LedgerE
         }
         row.told = one.level;
         work.limits.told.push((one.key, one.level));
-        let group = (one.key.document, one.key.kind, one.level, one.due);
+        let group = (one.key.document, one.key.kind, one.level, one.due, one.turn);
         groups.entry(group).or_default().insert(one.key.position);
         count += 1;
     }
-    for ((document, limit, level, due), recipients) in groups {
+    for ((document, limit, level, due, turn), recipients) in groups {
         work.record(Fact::LimitPassed {
             document,
             recipients: recipients.into_iter().collect(),
             limit,
             level,
             due,
+            turn,
         })?;
     }
     Ok(count)

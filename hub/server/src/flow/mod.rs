@@ -15,6 +15,8 @@ pub mod deliver;
 pub mod ingest;
 pub mod inspect;
 pub mod record;
+pub mod limits;
+pub mod orders;
 pub mod reorganise;
 pub mod route;
 pub mod rules;

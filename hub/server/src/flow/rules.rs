@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::civil::Date;
+use truc_calendar::Deadlines;
 use truc_directory::Directory;
 use truc_envelope::Limits;
 use truc_envelope::seal::{BoundCertificate, Tolerance, Trust};
@@ -33,6 +34,8 @@ pub struct Rules {
     pub markings: Markings,
     /// The day, in Viet Nam, on which codes are resolved.
     pub today: Date,
+    /// Calendar and time limits; without them nothing is late.
+    pub deadlines: Option<Arc<Deadlines>>,
     bound: HashMap<SystemId, Vec<BoundCertificate>>,
 }
 
@@ -71,7 +74,17 @@ impl Rules {
             hub_code: config.hub.code.clone(),
             markings: Markings::new(&config.secrecy.markings),
             today,
+            deadlines: None,
             bound,
+        }
+    }
+
+    /// The same rules with calendar and time limits.
+    #[must_use]
+    pub fn with_deadlines(self, deadlines: Arc<Deadlines>) -> Self {
+        Self {
+            deadlines: Some(deadlines),
+            ..self
         }
     }
 
