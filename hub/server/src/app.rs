@@ -20,6 +20,7 @@ use crate::config::{self, Config};
 use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
 use crate::flow::reorganise::Mover;
+use crate::flow::retention::Nightly;
 use crate::flow::rules::Rules;
 use crate::inspect::{Pool, Program};
 use crate::queues::Queues;
@@ -354,6 +355,17 @@ impl App {
         let mover_stop = stop.clone();
         parts.spawn(async move {
             mover.run(mover_stop).await;
+            Ok(())
+        });
+        let nightly = Nightly {
+            ledger: ledger.clone(),
+            clock: Arc::clone(&clock),
+            settings: config.retention.clone(),
+            look_every: Duration::from_millis(config.directory.refresh_ms.max(1)),
+        };
+        let nightly_stop = stop.clone();
+        parts.spawn(async move {
+            nightly.run(nightly_stop).await;
             Ok(())
         });
         let keeper = Keeper {

@@ -58,6 +58,7 @@ fn a_recipient_that_settles_without_saying_taken_is_told_of_and_gets_it_again() 
                 &document.to_string(),
                 "--reason",
                 "test",
+                "--yes",
                 "--config",
             ])
             .arg(&stage.config_file)

@@ -5,6 +5,7 @@
 //! answer "văn bản ở đâu?"; usage and errors are English, beside clap's own; `--json` is for programs.
 
 mod answer;
+mod ask;
 mod authority;
 mod calendar;
 mod check_config;
@@ -14,6 +15,7 @@ mod document;
 mod envelope;
 mod ledger;
 mod migrate;
+mod retention;
 mod serve;
 mod show;
 mod system;
@@ -124,6 +126,12 @@ pub enum Command {
         after_help = "Examples:\n  truc calendar check\n  truc calendar show 2026\n  truc calendar extend 2028"
     )]
     Calendar(calendar::Command),
+    /// Bytes of packets: how long they are kept, and what goes
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  truc retention run --dry-run\n  truc retention run --yes"
+    )]
+    Retention(retention::Command),
     /// A certificate authority for tests and demonstrations; never for production
     #[command(
         subcommand,
@@ -224,6 +232,7 @@ pub(crate) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Envelope(command) => envelope::answer(context, command),
         Command::Ledger(command) => ledger::answer(context, command).await,
         Command::Calendar(command) => calendar::answer(context, command),
+        Command::Retention(command) => retention::answer(context, command).await,
         Command::Authority(command) => authority::answer(context, command),
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod alert;
 mod read;
+pub mod retention;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,7 @@ use truc_model::AgencyCode;
 
 pub use alert::Alert;
 pub use read::{ConfigError, Loaded, Problem, lay_over, load};
+pub use retention::Retention;
 
 /// The default file.
 pub const DEFAULT: &str = include_str!("../../../../config/truc.toml");
@@ -41,6 +43,8 @@ pub struct Config {
     pub limits: Limits,
     /// Alerts.
     pub alert: Alert,
+    /// How long bytes of packets are kept.
+    pub retention: Retention,
     /// Log lines.
     pub log: Log,
 }

@@ -244,6 +244,7 @@ fn check(config: &Config) -> Vec<Problem> {
         "has an empty marking, which would match everything",
     );
     problems.extend(super::alert::check(&config.alert));
+    problems.extend(super::retention::check(&config.retention));
     problems
 }
 
@@ -323,6 +324,8 @@ mod tests {
             ("[inspect]\npdf_memory_mb = 127", "inspect.pdf_memory_mb"),
             ("[alert]\nquiet_from = \"25:00\"", "quiet_from"),
             ("[alert]\nattempts_max = 0", "alert.attempts_max"),
+            ("[retention]\nattachments_days = 0", "retention.attachments_days"),
+            ("[retention]\nrun_at = \"25:00\"", "retention.run_at"),
             ("x = [", "TOML"),
         ] {
             let message = with(text).unwrap_err().to_string();

@@ -15,6 +15,7 @@ pub mod deliver;
 pub mod ingest;
 pub mod inspect;
 pub mod record;
+pub mod retention;
 pub mod limits;
 pub mod orders;
 pub mod reorganise;

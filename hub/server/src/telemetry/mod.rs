@@ -14,6 +14,7 @@ use truc_transport::{BrokerError, BrokerState, PublishError, SettleError};
 
 use crate::config::{Log, LogFormat, StaleCrl};
 use crate::flow::record::Outcome;
+use crate::flow::retention::Swept;
 use crate::trust::{FilesError, Freshness, List};
 
 /// What can be told.
@@ -171,6 +172,11 @@ pub enum Event<'a> {
         /// How many.
         deliveries: usize,
     },
+    /// Bytes that were kept long enough were deleted.
+    Retention {
+        /// What went.
+        swept: &'a Swept,
+    },
 }
 
 /// Says an event.
@@ -316,6 +322,15 @@ pub fn emit(event: Event<'_>) {
         }
         Event::NotTaken { deliveries } => {
             tracing::warn!(deliveries, "deliveries forwarded long ago and not taken");
+        }
+        Event::Retention { swept } => {
+            let batches = swept.events.len();
+            tracing::info!(
+                bodies = swept.count,
+                bytes = swept.bytes,
+                batches,
+                "bytes of packets deleted after their time"
+            );
         }
     }
 }

@@ -16,8 +16,15 @@ use truc_model::{
 use crate::packets::packet;
 use crate::place::{Place, UUID};
 
+/// A ledger with [`submission`] alone.
+pub(crate) async fn small_ledger(place: &Place) -> String {
+    let ledger = place.ledger().await;
+    let outcome = ledger.submit_document(submission()).await.unwrap();
+    outcome.receipt().unwrap().document().to_string()
+}
+
 /// One document to two agencies on two systems and one unknown code.
-async fn small_ledger(place: &Place) -> String {
+pub(crate) fn submission() -> DocumentSubmission {
     let body: Arc<[u8]> = Arc::from(packet());
     let reading = truc_envelope::read(&body, &Limits::default()).unwrap();
     let Packet::Document(document) = &reading.packet else {
@@ -32,7 +39,7 @@ async fn small_ledger(place: &Place) -> String {
             system: SystemId::new(system).unwrap(),
         },
     };
-    let submission = DocumentSubmission {
+    DocumentSubmission {
         key: SubmissionKey {
             system: SystemId::new("so-tnmt").unwrap(),
             message_id: UUID.parse::<MessageId>().unwrap(),
@@ -87,10 +94,7 @@ async fn small_ledger(place: &Place) -> String {
         park: None,
         directory_version: 1,
         body,
-    };
-    let ledger = place.ledger().await;
-    let outcome = ledger.submit_document(submission).await.unwrap();
-    outcome.receipt().unwrap().document().to_string()
+    }
 }
 
 #[tokio::test]
@@ -159,7 +163,7 @@ async fn documents_are_listed_shown_traced_and_resent() {
             "document",
             "resend",
             &uid,
-            "--to",
+            "--recipient",
             "000.00.05.H60",
             "--reason",
             "thử",
@@ -170,10 +174,11 @@ async fn documents_are_listed_shown_traced_and_resent() {
             "document",
             "resend",
             &uid,
-            "--to",
+            "--recipient",
             "H60.30.20",
             "--reason",
             "hộp nhận bị xóa nhầm",
+            "--yes",
         ])
         .ends(0)
         .says(&["Sẽ gửi lại 1 gói tin"]);

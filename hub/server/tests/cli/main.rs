@@ -6,8 +6,10 @@
 mod broker;
 mod directory;
 mod documents;
+mod operator;
 mod packets;
 mod place;
+mod retention;
 
 use clap::CommandFactory as _;
 

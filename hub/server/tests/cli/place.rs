@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 use truc_ledger::{Ledger, Settings};
 use truc_ledger_sqlite::SqliteStore;
-use truc_model::{SystemClock, SystemRandom};
+use truc_model::{Clock, SystemClock, SystemRandom};
 
 pub(crate) const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
@@ -106,10 +106,15 @@ impl Place {
     }
 
     pub(crate) async fn ledger(&self) -> Ledger {
+        self.ledger_at(Arc::new(SystemClock)).await
+    }
+
+    /// The ledger, by another clock.
+    pub(crate) async fn ledger_at(&self, clock: Arc<dyn Clock>) -> Ledger {
         let store = SqliteStore::open(&self.path("truc.db")).await.unwrap();
         Ledger::start(
             Arc::new(store),
-            Arc::new(SystemClock),
+            clock,
             Arc::new(SystemRandom::default()),
             Settings::default(),
         )

@@ -1,7 +1,12 @@
 //! `truc document …`: documents and where they are.
 
+mod close;
 mod list;
+mod order;
+mod park;
 mod pdf;
+mod release;
+mod reroute;
 mod resend;
 mod show;
 mod signatures;
@@ -41,9 +46,29 @@ pub enum Command {
     Signatures(signatures::Options),
     /// Send untaken deliveries of a document again, under the same delivery ids
     #[command(
-        after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --to 000.20.30.H60 --reason 'khôi phục từ sao lưu'\n\nAn adapter that has a delivery already recognises it by its id.\nThe reason is kept in the ledger: no personal data."
+        after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --recipient 000.20.30.H60 --reason 'khôi phục từ sao lưu' --yes\n\nAn adapter that has a delivery already recognises it by its id. A message goes as a whole.\nThe reason is kept in the ledger: no personal data."
     )]
     Resend(resend::Options),
+    /// Hold deliveries that were never sent, until they are released
+    #[command(
+        after_help = "Examples:\n  truc document park 1234/UBND-VP --reason 'chờ bên gửi xác nhận'\n  truc document park 1234/UBND-VP --recipient 000.20.30.H60 --reason 'đơn vị đang sáp nhập' --yes\n\nWhat was published, or may have been, cannot be held. The sender is told."
+    )]
+    Park(park::Options),
+    /// Let held deliveries go
+    #[command(
+        after_help = "Examples:\n  truc document release 1234/UBND-VP --reason 'bên gửi đã xác nhận'\n  truc document release 1234/UBND-VP --recipient 000.20.30.H60 --to 000.21.30.H60 --reason 'QĐ 12/QĐ-UBND'\n  truc document release 1234/UBND-VP --authorised --reason 'đã giải mật, công văn 15'\n\nA document with a marking of secrecy is released only with --authorised, which the event says.\nWhat waits because its agency was split needs --to."
+    )]
+    Release(release::Options),
+    /// Send deliveries that were never sent to another agency, or by another system
+    #[command(
+        after_help = "Examples:\n  truc document reroute 1234/UBND-VP --recipient 000.20.30.H60 --to 000.21.30.H60 --reason 'sáp nhập'\n  truc document reroute 1234/UBND-VP --reason 'đơn vị đã chuyển hệ thống' --yes\n\nWithout --to: the same agencies, by the systems that serve them today. What was published, or\nmay have been, stays: it could be read at both places. What is held is released, not rerouted."
+    )]
+    Reroute(reroute::Options),
+    /// Give up deliveries that are not at their end; the sender is told
+    #[command(
+        after_help = "Examples:\n  truc document close 1234/UBND-VP --recipient 000.20.30.H60 --reason 'đơn vị đã giải thể'\n\nThe delivery ends as undeliverable, for good. What lies in an inbox may still be read there."
+    )]
+    Close(close::Options),
 }
 
 /// Names a document.
@@ -71,8 +96,12 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
             Found::One(view) => trace::trace(&opened, &view, context.clock.now()),
             Found::Other(answer) => Ok(answer),
         },
-        Command::Resend(options) => match find(&opened, &options.which.id).await? {
-            Found::One(view) => resend::resend(&opened, &view, &options).await,
+        Command::Park(options) => park::park(context, &opened, &options).await,
+        Command::Release(options) => release::release(context, &opened, &options).await,
+        Command::Reroute(options) => reroute::reroute(context, &opened, &options).await,
+        Command::Close(options) => close::close(context, &opened, &options).await,
+        Command::Resend(options) => match find(&opened, &options.order.which.id).await? {
+            Found::One(view) => resend::resend(context, &opened, &view, &options).await,
             Found::Other(answer) => Ok(answer),
         },
     }

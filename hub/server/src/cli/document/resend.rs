@@ -1,117 +1,142 @@
 //! `truc document resend`: an operator's order to send untaken deliveries again.
 
 use clap::Args;
-use serde_json::json;
-use truc_ledger::{DocumentView, Resend};
-use truc_model::{AgencyCode, Party};
+use serde_json::{Value, json};
+use truc_ledger::rows::RecipientRow;
+use truc_ledger::{DocumentView, OperatorNo, Resend};
+use truc_model::TransportState;
+use truc_model::delivery::TransportStateName;
 
+use super::super::Context;
 use super::super::answer::{Answer, Exit, Trouble};
-use super::super::show::number;
-use super::super::words::{self, Opened};
-use super::Which;
+use super::super::ask::{Consent, consent, who, why};
+use super::super::show::{NONE, Table, number, or_none};
+use super::super::words::Opened;
+use super::order::{OrderOptions, next_steps, reason, recipient};
+use super::show;
 
 /// Options of `truc document resend`.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Which document
+    /// Of every order
     #[command(flatten)]
-    pub which: Which,
-    /// Only for the recipient with this code (its message goes again as a whole)
-    #[arg(long, value_name = "CODE")]
-    pub to: Option<String>,
-    /// Why; kept in the ledger, so no personal data
-    #[arg(long, value_name = "TEXT")]
-    pub reason: String,
+    pub order: OrderOptions,
 }
 
-/// Sends again.
+/// Sends again. A message goes as a whole, to all recipients it carries.
 ///
 /// # Errors
 /// [`Trouble`] when the recipient is none of the document's, there is no reason, or the ledger cannot be
 /// written.
 pub(super) async fn resend(
+    context: &Context,
     opened: &Opened,
     view: &DocumentView,
     options: &Options,
 ) -> Result<Answer, Trouble> {
-    let why = options.reason.trim();
-    if why.is_empty() {
-        return Err(Trouble::new(
-            "a reason of white space is none",
-            "say why with --reason, in a few words",
-        ));
-    }
-    let party = options
-        .to
-        .as_deref()
-        .map(|code| recipient(opened, view, code))
-        .transpose()?;
+    let only = match &options.order.recipient {
+        Some(code) => Some(recipient(opened, view, code)?.party.clone()),
+        None => None,
+    };
     let order = Resend {
         document: view.document.uid,
-        party,
-        who: words::account(),
-        why: why.to_owned(),
+        party: only,
+        who: who(options.order.account.as_deref())?,
+        why: why(&options.order.reason)?,
+    };
+    let asked = view
+        .recipients
+        .iter()
+        .filter(|row| order.party.as_ref().is_none_or(|party| *party == row.party));
+    let sorted: Vec<(&RecipientRow, Option<OperatorNo>)> =
+        asked.map(|row| (row, refusal(view, row))).collect();
+    let preview = preview(opened, view, &sorted);
+    let left: Vec<(u32, OperatorNo)> = sorted
+        .iter()
+        .filter_map(|(row, no)| no.map(|no| (row.position, no)))
+        .collect();
+    let mut json = json!({
+        "document": view.document.uid.to_string(),
+        "resent": [],
+        "left": sorted.iter().filter_map(|(row, no)| Some(left_json(row, (*no)?))).collect::<Vec<_>>(),
+        "given": false,
+    });
+    if left.len() == sorted.len() {
+        let text = format!("{preview}\n\nKhông có gì để gửi lại.{}", next_steps(&left));
+        return Answer::ending(Exit::Finding, text, &json);
+    }
+    let shown = match consent(context, options.order.yes, &preview, "Gửi lại như trên?")? {
+        Consent::Given { shown } => shown,
+        Consent::Refused => return Answer::ending(Exit::Finding, "Không làm gì.", &json),
+        Consent::Nobody => {
+            let text = format!("{preview}\n\nChưa làm gì.\n→ Chạy lại với --yes.");
+            return Answer::ending(Exit::Finding, text, &json);
+        }
     };
     let outcome = opened.ledger.resend(order).await?;
-    let mut lines = Vec::new();
-    if !outcome.resent.is_empty() {
-        lines.push(format!(
-            "Sẽ gửi lại {} gói tin, với mã giao nhận (delivery) như cũ:",
-            number(outcome.resent.len() as u64)
-        ));
-        lines.extend(outcome.resent.iter().map(|delivery| format!("  {delivery}")));
-        lines.push(
-            "Trục đang chạy sẽ gửi ngay; theo dõi bằng: truc document trace ".to_owned()
-                + &view.document.uid.to_string(),
-        );
-    }
-    if !outcome.left.is_empty() {
-        lines.push("Không có gì để gửi lại cho:".to_owned());
-        for (party, state) in &outcome.left {
-            lines.push(format!(
-                "  {}: {} ({})",
-                opened.name(party),
-                state.label_vi(),
-                state.as_str()
-            ));
-        }
-        if outcome.resent.is_empty() {
-            lines.push(
-                "→ Chỉ gửi lại được khi còn scheduled hoặc forwarded; trạng thái khác thì đề nghị bên gửi gửi văn bản mới."
-                    .to_owned(),
-            );
-        }
-    }
     let resent: Vec<String> = outcome.resent.iter().map(ToString::to_string).collect();
-    let left: Vec<_> = outcome
-        .left
-        .iter()
-        .map(|(party, state)| json!({ "party": party, "state": state }))
-        .collect();
-    Answer::ending(
-        Exit::unless_finding(!outcome.resent.is_empty()),
-        lines.join("\n"),
-        &json!({ "document": view.document.uid.to_string(), "resent": resent, "left": left }),
+    let mut text = format!(
+        "Sẽ gửi lại {} gói tin, với mã giao nhận (delivery) như cũ:",
+        number(resent.len() as u64)
+    );
+    for delivery in &resent {
+        text.push_str(&format!("\n  {delivery}"));
+    }
+    text.push_str(&format!(
+        "\nTrục đang chạy sẽ gửi ngay; theo dõi bằng: truc document trace {}",
+        view.document.uid
+    ));
+    json["given"] = true.into();
+    let any = !resent.is_empty();
+    json["resent"] = resent.into();
+    let text = if shown {
+        text
+    } else {
+        format!("{preview}\n\n{text}")
+    };
+    Answer::ending(Exit::unless_finding(any), text, &json)
+}
+
+/// Why there is nothing to send again to this recipient; the ledger decides again.
+fn refusal(view: &DocumentView, row: &RecipientRow) -> Option<OperatorNo> {
+    match &row.state {
+        TransportState::Parked { cause, .. } => Some(OperatorNo::Held(*cause)),
+        state if state.is_final() => Some(OperatorNo::Ended(state.name())),
+        _ if row.recalled.is_some() => Some(OperatorNo::TakenBack),
+        _ if show::message_of(view, row).is_none() => Some(OperatorNo::Ended(row.state.name())),
+        _ => None,
+    }
+}
+
+fn preview(opened: &Opened, view: &DocumentView, sorted: &[(&RecipientRow, Option<OperatorNo>)]) -> String {
+    let mut table = Table::new(&["Đơn vị nhận", "Hiện nay", "Sau lệnh", "Hệ thống", "Ghi chú"]);
+    for (row, no) in sorted {
+        let (after, note) = match no {
+            None => (TransportStateName::Scheduled.label_vi(), NONE),
+            Some(no) => ("giữ nguyên", reason(*no)),
+        };
+        table.row([
+            opened.name(&row.party),
+            show::transport(row),
+            after.to_owned(),
+            or_none(row.system.as_ref()),
+            note.to_owned(),
+        ]);
+    }
+    format!(
+        "Gửi lại — văn bản {} ({})\n\n{}",
+        or_none(view.document.number_key()),
+        view.document.uid,
+        table.text()
     )
 }
 
-/// The recipient a code names: as written in the packet, or as the directory knows it.
-fn recipient(opened: &Opened, view: &DocumentView, code: &str) -> Result<Party, Trouble> {
-    let wanted = opened.party(code);
-    let parsed = AgencyCode::parse(code).ok();
-    let is_meant =
-        |written: &String| written == code || (parsed.is_some() && AgencyCode::parse(written).ok() == parsed);
-    view.recipients
-        .iter()
-        .find(|row| row.party == wanted || row.codes.iter().any(is_meant))
-        .map(|row| row.party.clone())
-        .ok_or_else(|| {
-            Trouble::new(
-                format!("{code} is no recipient of this document"),
-                format!(
-                    "see its recipients with `truc document show {}`",
-                    view.document.uid
-                ),
-            )
-        })
+fn left_json(row: &RecipientRow, no: OperatorNo) -> Value {
+    json!({
+        "position": row.position,
+        "code": row.code(),
+        "party": row.party,
+        "state": row.state.name(),
+        "why": no.to_string(),
+    })
 }

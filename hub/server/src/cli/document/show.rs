@@ -1,8 +1,8 @@
 //! `truc document show`: everything about one document, on one page.
 
 use serde_json::{Value, json};
-use truc_ledger::DocumentView;
 use truc_ledger::rows::{OutboxPlace, OutboxRow, RecipientRow};
+use truc_ledger::{BodyDeletedRow, DeletionCause, DocumentView};
 use truc_model::{ChangeState, TransportState};
 
 use super::super::answer::{Answer, Trouble};
@@ -96,11 +96,44 @@ pub(super) fn facts(opened: &Opened, view: &DocumentView) -> String {
         "Dung lượng",
         format!("{}, SHA-256 {}", size(document.size), document.sha256),
     );
+    facts.maybe("Dữ liệu gói tin", deleted(view, document.sha256, document.event));
     facts.add("Chữ ký", words::verdict(&document.verdict));
     if document.held {
         facts.add("Tạm giữ", "cả văn bản chờ cán bộ vận hành xem xét (parked)");
     }
     facts.text()
+}
+
+/// That the bytes of a packet are gone, by which event, why; nothing when they are kept. The same bytes may have
+/// come again since: only a deletion after the event that brought them counts.
+fn deleted(view: &DocumentView, sha256: truc_model::Sha256, since: u64) -> Option<String> {
+    let row = deletion(view, sha256, since)?;
+    let why = match row.cause {
+        DeletionCause::Recalled => "thu hồi, không còn nơi nào giữ",
+        DeletionCause::Retention => "hết thời hạn lưu",
+    };
+    Some(format!(
+        "đã xóa lúc {} (sự kiện {}, {why}); mã băm và sổ cái vẫn giữ",
+        moment(row.at),
+        number(row.event)
+    ))
+}
+
+/// See [`deleted`].
+pub(super) fn deletion(
+    view: &DocumentView,
+    sha256: truc_model::Sha256,
+    since: u64,
+) -> Option<&BodyDeletedRow> {
+    let mut rows = view.deletions.iter();
+    rows.rfind(|row| row.sha256 == sha256 && row.event > since)
+}
+
+fn deletion_json(view: &DocumentView, sha256: truc_model::Sha256, since: u64) -> Value {
+    let Some(row) = deletion(view, sha256, since) else {
+        return Value::Null;
+    };
+    json!({ "at": row.at, "event": row.event, "cause": row.cause, "size": row.size })
 }
 
 fn recipients(opened: &Opened, view: &DocumentView) -> String {
@@ -146,11 +179,14 @@ pub(super) fn transport(recipient: &RecipientRow) -> String {
 
 /// The business state in words, with what was asked.
 pub(super) fn business(recipient: &RecipientRow) -> String {
-    let label = recipient.business.label_vi();
-    match recipient.change {
-        ChangeState::None => label.to_owned(),
-        change => format!("{label}; {}", change.label_vi().to_lowercase()),
+    let mut text = recipient.business.label_vi().to_owned();
+    if recipient.change != ChangeState::None {
+        text.push_str(&format!("; {}", recipient.change.label_vi().to_lowercase()));
     }
+    if recipient.revision > 0 {
+        text.push_str(&format!("; bản sửa đổi {}", recipient.revision));
+    }
+    text
 }
 
 /// The message that carries the document to a recipient, as long as it is not done.
@@ -177,6 +213,8 @@ pub(super) fn json_of(view: &DocumentView) -> Value {
                 "transport": recipient.state,
                 "business": recipient.business,
                 "change": recipient.change,
+                "revision": recipient.revision,
+                "recalled_by_event": recipient.recalled,
                 "attempts": message.map(|row| row.attempts),
                 "next_try": message.and_then(|row| match row.place {
                     OutboxPlace::Waiting { not_before } => not_before,
@@ -199,6 +237,7 @@ pub(super) fn json_of(view: &DocumentView) -> Value {
                 "accepted_at": status.accepted_at,
                 "effect": status.effect,
                 "passed_on_to": status.to_system,
+                "bytes_deleted": deletion_json(view, status.sha256, status.event),
             })
         })
         .collect();
@@ -215,6 +254,7 @@ pub(super) fn json_of(view: &DocumentView) -> Value {
         "accepted_at": document.accepted_at,
         "sha256": document.sha256,
         "size": document.size,
+        "bytes_deleted": deletion_json(view, document.sha256, document.event),
         "facts": document.facts,
         "signature": document.verdict,
         "attachment_signatures": pdf::counts(&document.facts.attachments),

@@ -1,9 +1,11 @@
 //! `truc document trace`: where a document is for each recipient, and how it came there.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde_json::json;
-use truc_ledger::DocumentView;
 use truc_ledger::rows::{OutboxPlace, RecipientRow};
+use truc_ledger::{DocumentView, Event, EventRow, Fact};
 use truc_model::TransportState;
 
 use super::super::answer::{Answer, Trouble};
@@ -27,14 +29,9 @@ pub(super) fn trace(opened: &Opened, view: &DocumentView, now: Timestamp) -> Res
     }
     let mut way = Table::new(&[">Sự kiện", "Thời điểm", "Sự việc", "Mã"]);
     let mut events = Vec::with_capacity(view.trace.len());
-    for row in &view.trace {
-        let event = row.event().map_err(|error| {
-            Trouble::new(
-                format!("event {} cannot be read: {error}", row.seq),
-                "check the ledger with `truc ledger verify`",
-            )
-        })?;
-        let told = tell::tell(opened, &view.recipients, &event.fact);
+    let trace: Vec<Event> = view.trace.iter().map(read).collect::<Result<_, _>>()?;
+    for (row, event) in view.trace.iter().zip(&trace) {
+        let told = tell::tell(opened, &recipients_then(view, &trace, row.seq), &event.fact);
         events.push(json!({ "seq": row.seq, "at": row.at, "kind": row.kind.as_str(), "vi": told, "fact": event.fact }));
         way.row([
             number(row.seq),
@@ -56,6 +53,34 @@ pub(super) fn trace(opened: &Opened, view: &DocumentView, now: Timestamp) -> Res
     let mut json = show::json_of(view);
     json["trace"] = events.into();
     Answer::fine(text, &json)
+}
+
+fn read(row: &EventRow) -> Result<Event, Trouble> {
+    row.event().map_err(|error| {
+        Trouble::new(
+            format!("event {} cannot be read: {error}", row.seq),
+            "check the ledger with `truc ledger verify`",
+        )
+    })
+}
+
+/// The recipients as they were at an event: an operator may have named others since.
+fn recipients_then<'a>(view: &'a DocumentView, trace: &[Event], seq: u64) -> Cow<'a, [RecipientRow]> {
+    let mut rows = Cow::Borrowed(view.recipients.as_slice());
+    for event in trace.iter().rev().take_while(|event| event.seq > seq) {
+        let (Fact::DeliveryReleased { recipients, .. } | Fact::DeliveryRerouted { recipients, .. }) =
+            &event.fact
+        else {
+            continue;
+        };
+        for sent in recipients.iter().filter(|sent| sent.from != sent.to) {
+            let mut rows = rows.to_mut().iter_mut();
+            if let Some(row) = rows.find(|row| row.position == sent.position) {
+                row.party = sent.from.clone();
+            }
+        }
+    }
+    rows
 }
 
 /// One sentence: where it is for this recipient, since when.
@@ -113,7 +138,7 @@ fn next_steps(view: &DocumentView) -> Vec<&'static str> {
     let mut steps = Vec::new();
     if any(|state| matches!(state, TransportState::Parked { .. })) {
         steps.push(
-            "Đang tạm giữ và không tự đi tiếp: xem nguyên nhân ở trên. Muốn gửi, bên gửi sửa rồi gửi văn bản mới; có dấu hiệu mật thì không mở, báo người phụ trách bảo mật.",
+            "Đang tạm giữ và không tự đi tiếp: xem nguyên nhân ở trên. Cho gửi bằng truc document release, không gửi nữa thì truc document close; có dấu hiệu mật thì không mở, báo người phụ trách bảo mật.",
         );
     }
     if any(|state| matches!(state, TransportState::Undeliverable { .. })) {
@@ -123,11 +148,13 @@ fn next_steps(view: &DocumentView) -> Vec<&'static str> {
     }
     if any(|state| matches!(state, TransportState::Forwarded { .. })) {
         steps.push(
-            "Hệ thống nhận chưa lấy về: xem nó có đang chạy không (truc system list); gọi quản trị hệ thống đó.",
+            "Hệ thống nhận chưa lấy về: xem nó có đang chạy không (truc system list); gọi quản trị hệ thống đó. Không chờ nữa thì truc document close.",
         );
     }
     if any(|state| matches!(state, TransportState::Scheduled { .. })) {
-        steps.push("Đang chờ gửi: xem RabbitMQ và hộp nhận bằng truc doctor.");
+        steps.push(
+            "Đang chờ gửi: xem RabbitMQ và hộp nhận bằng truc doctor. Giữ lại bằng truc document park, gửi nơi khác bằng truc document reroute.",
+        );
     }
     steps
 }
