@@ -17,6 +17,7 @@ use truc_model::{Clock, Random, SystemId};
 use truc_transport::{AmqpBroker, Broker, BrokerConfig, BrokerError, Topology, Url};
 
 use crate::config::{self, Config};
+use crate::flow::clean::{CLEAN_EVERY, Cleaner};
 use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
 use crate::flow::reorganise::Mover;
@@ -355,6 +356,16 @@ impl App {
         let mover_stop = stop.clone();
         parts.spawn(async move {
             mover.run(mover_stop).await;
+            Ok(())
+        });
+        let cleaner = Cleaner {
+            broker: Arc::clone(&broker),
+            ledger: ledger.clone(),
+            every: CLEAN_EVERY,
+        };
+        let cleaner_stop = stop.clone();
+        parts.spawn(async move {
+            cleaner.run(cleaner_stop).await;
             Ok(())
         });
         let nightly = Nightly {

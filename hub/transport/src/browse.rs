@@ -33,6 +33,8 @@ pub trait Browser: Send {
 pub struct Seen {
     /// Properties and headers.
     pub properties: Properties,
+    /// Whether it was handed out before, to a consumer or to a browser.
+    pub redelivered: bool,
     /// How often a quorum queue has handed it out in vain; 0 on other queues, which do not count.
     pub returned: u64,
 }
@@ -41,10 +43,11 @@ impl Seen {
     /// The header in which quorum queues count.
     const COUNT: &'static str = "x-delivery-count";
 
-    pub(crate) fn of(properties: Properties) -> Self {
+    pub(crate) fn of(properties: Properties, redelivered: bool) -> Self {
         let count = properties.number(Self::COUNT);
         Self {
             returned: count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0),
+            redelivered,
             properties,
         }
     }

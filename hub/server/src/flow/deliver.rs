@@ -19,6 +19,7 @@ use truc_model::wire::{DELIVER_EXCHANGE, header};
 use truc_model::{AgencyCode, Clock, DeliveryUid, crash};
 use truc_transport::{Broker, BrokerState, HeaderValue, OutMessage, Properties, PublishError, Publisher};
 
+use super::orders;
 use super::record::until_committed;
 use crate::app::stopped;
 use crate::config::Delivery as Settings;
@@ -222,6 +223,7 @@ impl Deliverer {
         {
             headers.insert(header::ATTACHMENTS.to_owned(), text(json));
         }
+        orders::add(&mut headers, claimed);
         OutMessage {
             exchange: DELIVER_EXCHANGE.to_owned(),
             routing_key: claimed.system.to_string(),

@@ -11,9 +11,11 @@
 //! (`docs/decisions/0003-route-before-record.md`).
 
 pub mod checks;
+pub mod clean;
 pub mod deliver;
 pub mod ingest;
 pub mod inspect;
+pub mod orders;
 pub mod record;
 pub mod retention;
 pub mod limits;

@@ -116,6 +116,18 @@ pub enum Event<'a> {
         /// How many deliveries.
         deliveries: usize,
     },
+    /// An inbox that nobody reads was cleaned of documents that were taken back.
+    InboxCleaned {
+        /// Whose.
+        system: &'a SystemId,
+        /// How many deliveries.
+        deliveries: usize,
+    },
+    /// Inboxes could not be cleaned now.
+    NotCleaned {
+        /// Why.
+        error: &'a crate::flow::clean::CleanError,
+    },
     /// There are more dead letters than before.
     DeadLetters {
         /// How many there are.
@@ -258,6 +270,12 @@ pub fn emit(event: Event<'_>) {
         }
         Event::InboxLost { system, deliveries } => {
             tracing::error!(%system, deliveries, "inbox was missing on the broker, what lay in it goes again");
+        }
+        Event::InboxCleaned { system, deliveries } => {
+            tracing::info!(%system, deliveries, "inbox that nobody reads cleaned of what was taken back");
+        }
+        Event::NotCleaned { error } => {
+            tracing::warn!(error = %chain(error), "inboxes could not be cleaned now, tried again");
         }
         Event::DeadLetters { waiting } => {
             tracing::error!(waiting, "new dead letters, see truc.dead.letters on the broker");

@@ -56,7 +56,11 @@ impl Browser for AmqpBrowser {
             return Ok(None);
         };
         self.held.push(message.delivery.delivery_tag);
-        Ok(Some(Seen::of(from_amqp(&message.delivery.properties))))
+        let seen = Seen::of(
+            from_amqp(&message.delivery.properties),
+            message.delivery.redelivered,
+        );
+        Ok(Some(seen))
     }
 
     async fn take_out(self: Box<Self>, numbers: &[usize]) -> Result<usize, BrokerError> {

@@ -44,7 +44,7 @@ impl Browser for MemoryBrowser {
             return Ok(None);
         };
         self.held.push(ticket);
-        Ok(Some(Seen::of(message.properties)))
+        Ok(Some(Seen::of(message.properties, message.redelivered)))
     }
 
     async fn take_out(self: Box<Self>, numbers: &[usize]) -> Result<usize, BrokerError> {

@@ -454,11 +454,12 @@ async fn closing_ends_everything(world: World) {
 }
 
 /// Looks at everything that is ready; gives the ids and the browser.
-async fn look_through(world: &World, queue: &str) -> (Vec<String>, Box<dyn Browser>) {
+async fn look_through(world: &World, queue: &str, before: bool) -> (Vec<String>, Box<dyn Browser>) {
     let mut browser = world.hub.browse(queue).await.unwrap();
     let mut seen = Vec::new();
     while let Some(message) = browser.next().await.unwrap() {
         assert_eq!(message.returned, 0, "a classic queue does not count");
+        assert_eq!(message.redelivered, before);
         seen.push(message.properties.message_id.unwrap());
     }
     (seen, browser)
@@ -496,8 +497,8 @@ async fn a_queue_is_looked_through_and_one_message_taken_out(world: World) {
     let mut expected: Vec<String> = expected.iter().map(|(_, number)| number.to_string()).collect();
 
     // Looked through twice, and nothing is changed by that.
-    for _ in 0..2 {
-        let (seen, browser) = look_through(&world, &queue).await;
+    for before in [false, true] {
+        let (seen, browser) = look_through(&world, &queue, before).await;
         assert_eq!(seen, expected);
         let depth = world.hub.queue_depth(&queue).await.unwrap();
         assert_eq!(
@@ -511,7 +512,7 @@ async fn a_queue_is_looked_through_and_one_message_taken_out(world: World) {
         })
         .await;
     }
-    let (seen, browser) = look_through(&world, &queue).await;
+    let (seen, browser) = look_through(&world, &queue, true).await;
     let wanted: Vec<usize> = ["120", "7"]
         .iter()
         .filter_map(|id| seen.iter().position(|seen| seen == id))
