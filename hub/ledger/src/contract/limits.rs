@@ -218,6 +218,47 @@ pub async fn an_order_itself_is_not_to_be_accepted(bench: &dyn Bench) {
     hub.sound().await;
 }
 
+pub async fn an_update_is_a_document_to_those_it_adds(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    taken(&hub, "1").await;
+    hub.record(hub.status("03", "1")).await;
+    assert_eq!(running(&hub).await, [0, 0, 0]);
+    let mut update = hub.document("1-cap-nhat");
+    let added = to("000.00.13.H53", 3, "xa-ba");
+    update.facts.operation = Operation::Update;
+    update.facts.refers_to = Some("1".to_owned());
+    update.recipients.push(added.clone());
+    update.change = Some(crate::DocumentChange::Update {
+        document_id: "1".to_owned(),
+        removed: vec![],
+        added: vec![added],
+    });
+    hub.accept(update).await;
+    assert_eq!(running(&hub).await, [0, 0, 1], "agency 2 owes an answer");
+    let claimed = hub.forward_all().await;
+    for name in ["so", "xa-ba"] {
+        let mine = claimed.iter().filter(|message| {
+            message.system.as_str() == name && message.outgoing == truc_model::wire::Outgoing::Document
+        });
+        let mine: Vec<_> = mine.map(|message| message.delivery).collect();
+        assert_eq!(hub.take(name, &mine).await.taken.len(), 1);
+    }
+    let lines = open(&hub, LimitKind::Arrival).await;
+    let who: Vec<_> = lines
+        .iter()
+        .map(|line| (line.document_id.as_str(), line.recipient.clone()))
+        .collect();
+    assert_eq!(
+        who,
+        [("1-cap-nhat", agency(3))],
+        "agency 2 has the document already"
+    );
+    assert_eq!(running(&hub).await, [1, 1, 1]);
+    hub.record(hub.status("15", "1")).await;
+    assert_eq!(running(&hub).await, [1, 1, 0]);
+    hub.sound().await;
+}
+
 pub async fn what_is_late_is_listed_by_urgency_age_and_party(bench: &dyn Bench) {
     let hub = Hub::open(bench).await;
     let mut began = Vec::new();

@@ -189,6 +189,7 @@ macro_rules! contract_tests {
                 what_is_late_is_listed_by_urgency_age_and_party,
                 too_many_limits_in_one_call,
                 documents_that_came_late_are_listed,
+                an_update_is_a_document_to_those_it_adds,
             }
             alerts {
                 an_alert_is_raised_once_grows_and_ends,

@@ -144,7 +144,7 @@ fn is_new_to(work: &Work, row: &DocumentRow, position: u32) -> bool {
     };
     // Not loaded: then nobody asked for it in this batch, and an order is what it is for nearly all.
     let had = work.recipients(amended);
-    !had.is_empty() && !had.iter().any(|row| row.party == recipient.party)
+    !had.iter().any(|row| row.party == recipient.party)
 }
 
 /// Limits ran out: what was not told yet is told now, once. Gives how many were.

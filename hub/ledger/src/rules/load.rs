@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use truc_model::wire::Outgoing;
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, StatusCode};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Operation, Party, Sha256, StatusCode};
 
 use crate::change::DocumentChange;
 use crate::command::{DocumentSubmission, Note, StatusSubmission, SubmissionKey};
@@ -365,16 +365,17 @@ async fn recipients(
     if wanted.documents.is_empty() {
         return Ok(());
     }
-    let missing: Vec<DocumentUid> = wanted
-        .documents
-        .iter()
-        .copied()
-        .filter(|uid| !work.has_document(*uid))
+    missing_documents(tx, work, &wanted.documents).await?;
+    // Whether an update is a new document to a recipient follows from who had the one it updates.
+    let documents = wanted.documents.iter();
+    let updated: BTreeSet<DocumentUid> = documents
+        .filter_map(|uid| work.document(*uid).ok())
+        .filter(|row| row.facts.operation == Operation::Update)
+        .filter_map(|row| row.amends)
         .collect();
-    if !missing.is_empty() {
-        for row in tx.documents(&missing).await? {
-            work.load_document(row);
-        }
+    if !updated.is_empty() {
+        missing_documents(tx, work, &updated).await?;
+        wanted.documents.extend(updated);
     }
     let mut deliveries = BTreeSet::new();
     for row in tx.recipients_of(&list(&wanted.documents)).await? {
@@ -392,6 +393,24 @@ async fn recipients(
     if !deliveries.is_empty() {
         for row in tx.outbox(&list(&deliveries)).await? {
             work.load_outbox(row);
+        }
+    }
+    Ok(())
+}
+
+async fn missing_documents(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    of: &BTreeSet<DocumentUid>,
+) -> Result<(), StoreError> {
+    let missing: Vec<DocumentUid> = of
+        .iter()
+        .copied()
+        .filter(|uid| !work.has_document(*uid))
+        .collect();
+    if !missing.is_empty() {
+        for row in tx.documents(&missing).await? {
+            work.load_document(row);
         }
     }
     Ok(())
