@@ -6,6 +6,7 @@ mod crash;
 mod demo;
 mod faults;
 mod journey;
+mod operator;
 mod permissions;
 mod python;
 mod refusals;

@@ -297,6 +297,15 @@ impl Snapshot for SqliteSnapshot {
         .await
     }
 
+    async fn stuck(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE awaits_taken = 1 AND place <> 'forwarded' AND recalled = 0 \
+             AND accepted_at < $1 ORDER BY accepted_at, event, line LIMIT $2";
+        let query = sqlx::query(statement)
+            .bind(before.as_microsecond())
+            .bind(limit(max));
+        self.all(query, row::outbox).await
+    }
+
     async fn late(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let statement = "SELECT * FROM outbox WHERE place = 'forwarded' AND moment < $1 \
              ORDER BY moment, event, line LIMIT $2";

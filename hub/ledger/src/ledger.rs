@@ -520,6 +520,16 @@ impl Ledger {
         Ok(rows.iter().filter_map(crate::rules::late_delivery).collect())
     }
 
+    /// Documents and statuses that wait in the ledger for longer than `at_least`, oldest first, at most
+    /// [`PAGE_MAX`]: behind an inbox that nobody empties, or because publishing fails.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn stuck(&self, at_least: Duration) -> Result<Vec<OutboxRow>, LedgerError> {
+        let before = crate::rules::before(self.clock.now(), at_least);
+        Ok(self.snapshot().await?.stuck(before, PAGE_MAX).await?)
+    }
+
     /// A body by its digest.
     ///
     /// # Errors

@@ -212,6 +212,9 @@ pub trait Snapshot: AlertSnapshot {
     async fn refusals(&mut self, filter: &RefusalFilter) -> Result<Vec<RefusalRow>, StoreError>;
     /// What waits for each inbox and lies in it, by system.
     async fn inboxes(&mut self) -> Result<Vec<InboxCount>, StoreError>;
+    /// Documents and statuses accepted before `before` that are not forwarded yet, oldest first; what was ordered
+    /// back, and never goes out, is not among them.
+    async fn stuck(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
     /// Forwarded before `before` and untaken, oldest first, alerted or not.
     async fn late(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
     /// Messages that were ordered back after they may have left, oldest first, at most `max`; of one system, or

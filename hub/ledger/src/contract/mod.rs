@@ -167,6 +167,7 @@ macro_rules! contract_tests {
                 a_reroute_goes_to_the_new_one_alone,
                 a_held_document_is_released_by_whoever_may,
                 what_is_closed_is_closed_for_good,
+                what_waits_for_too_long_is_listed,
             }
             reorganise {
                 what_waits_follows_and_what_is_out_stays,

@@ -327,3 +327,26 @@ pub async fn what_is_closed_is_closed_for_good(bench: &dyn Bench) {
     assert!(matches!(error, LedgerError::UnknownDocument));
     hub.sound().await;
 }
+
+pub async fn what_waits_for_too_long_is_listed(bench: &dyn Bench) {
+    use super::kit::HOUR;
+
+    let hub = Hub::open(bench).await;
+    hub.accept(hub.document("1")).await;
+    hub.accept(hub.document("2")).await;
+    let first = hub.claim().await;
+    hub.confirm(&first[..first.len() - 1]).await;
+    hub.minutes(60);
+    assert_eq!(hub.ledger.stuck(HOUR).await.unwrap(), []);
+    hub.clock.advance(1);
+    hub.accept(hub.document("3")).await;
+    // One lies in the inbox, one is young; the lease of the third has run out, and its receipt is no document.
+    let stuck = hub.ledger.stuck(HOUR).await.unwrap();
+    let stuck: Vec<_> = stuck.iter().map(|row| row.delivery).collect();
+    assert_eq!(stuck, [first.last().unwrap().delivery]);
+    hub.clock.advance(3600);
+    assert_eq!(hub.ledger.stuck(HOUR).await.unwrap().len(), 1);
+    hub.clock.advance(1);
+    assert_eq!(hub.ledger.stuck(HOUR).await.unwrap().len(), 2);
+    hub.sound().await;
+}

@@ -234,6 +234,19 @@ impl Snapshot for MemorySnapshot {
         Ok(counts.into_values().collect())
     }
 
+    async fn stuck(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let waits = |row: &&OutboxRow| {
+            row.outgoing.awaits_taken()
+                && !row.recalled
+                && !matches!(row.place, OutboxPlace::Forwarded { .. })
+                && row.accepted_at < before
+        };
+        let mut rows: Vec<OutboxRow> = self.0.outbox.values().filter(waits).cloned().collect();
+        rows.sort_by_key(|row| (row.accepted_at, row.event, row.line));
+        rows.truncate(max);
+        Ok(rows)
+    }
+
     async fn late(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
         let mut rows = forwarded_before(&self.0, before);
         rows.truncate(max);

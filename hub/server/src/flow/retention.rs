@@ -332,21 +332,39 @@ mod tests {
         }
     }
 
-    fn nightly(run_at: &str) -> Nightly {
+    /// A hub's night, with its clock to be set by hand.
+    struct Night {
+        nightly: Nightly,
+        manual: Arc<ManualClock>,
+    }
+
+    impl std::ops::Deref for Night {
+        type Target = Nightly;
+
+        fn deref(&self) -> &Nightly {
+            &self.nightly
+        }
+    }
+
+    fn nightly(run_at: &str) -> Night {
         let clock = Arc::new(ManualClock::at("2026-11-23T07:05:09Z".parse().unwrap()));
-        Nightly {
+        let nightly = Nightly {
             ledger: Ledger::start(
                 Arc::new(MemoryStore::new()),
                 Arc::clone(&clock) as _,
                 Arc::new(SeededRandom::new(1)),
                 Settings::default(),
             ),
-            clock,
+            clock: Arc::clone(&clock) as _,
             settings: config::Retention {
                 run_at: run_at.to_owned(),
                 ..config::Config::default().retention
             },
             look_every: Duration::from_millis(1),
+        };
+        Night {
+            nightly,
+            manual: clock,
         }
     }
 
@@ -369,5 +387,53 @@ mod tests {
             Some(at("2026-11-24T19:30:00Z"))
         );
         assert_eq!(nightly("").next_after(at("2026-11-23T07:05:09Z")), None);
+    }
+    #[tokio::test]
+    async fn a_running_hub_deletes_at_its_time_and_not_before() {
+        let hub = nightly("02:30");
+        let body: Arc<[u8]> = Arc::from(&b"evidence"[..]);
+        let refused = truc_ledger::RefusedSubmission {
+            system: None,
+            message_id: None,
+            intake: truc_model::wire::Intake::Document,
+            received_at: hub.clock.now(),
+            sha256: Sha256::of(&body),
+            size: body.len() as u64,
+            sender: None,
+            findings: vec![truc_model::Refusal::new(
+                truc_model::RefusalCode::Loop,
+                truc_model::Place::Message,
+                "",
+                "",
+            )],
+            body: Some(body),
+        };
+        hub.ledger.refuse(refused).await.unwrap();
+        let clock = Arc::clone(&hub.manual);
+        let ledger = hub.ledger.clone();
+        let kept = async |ledger: &Ledger| ledger.kept_bodies(None, 1).await.unwrap().len();
+        // 365 days and a night later, a minute too early: it looks, and leaves it.
+        let until = |text: &str| {
+            let at: Timestamp = text.parse().unwrap();
+            at.as_second() - clock.now().as_second()
+        };
+        clock.advance(until("2027-11-23T19:29:00Z"));
+        let (stop, stopping) = watch::channel(false);
+        let running = tokio::spawn(hub.nightly.run(stopping));
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(kept(&ledger).await, 1);
+        clock.advance(until("2027-11-23T19:30:00Z"));
+        while kept(&ledger).await > 0 {
+            tokio::task::yield_now().await;
+        }
+        let report = ledger
+            .verify(&truc_ledger::VerifyOptions::default())
+            .await
+            .unwrap();
+        assert_eq!((report.findings, report.deleted), (vec![], 1));
+        stop.send_replace(true);
+        running.await.unwrap();
     }
 }

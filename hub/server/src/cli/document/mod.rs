@@ -10,6 +10,7 @@ mod reroute;
 mod resend;
 mod show;
 mod signatures;
+mod stuck;
 mod tell;
 mod trace;
 
@@ -39,6 +40,11 @@ pub enum Command {
         after_help = "Examples:\n  truc document trace 1234/UBND-VP\n  truc document trace 000.00.00.H60,2026/11/23,1234/UBND-VP\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation."
     )]
     Trace(Which),
+    /// List what waits in the ledger for too long, and why it does not go out
+    #[command(
+        after_help = "Examples:\n  truc document stuck\n  truc document stuck --minutes 30\n\nThe oldest first. Behind a full inbox it goes as soon as that system takes what lies there."
+    )]
+    Stuck(stuck::Options),
     /// Count documents by who answers for them, and attached PDFs by what they bear
     #[command(
         after_help = "Examples:\n  truc document signatures --since 01/11/2026 --until 30/11/2026\n  truc document signatures --json | jq .answered_by\n\nOf documents accepted in the period; refusals because of a signature are counted apart.\nWords: docs/reference/xml-signature.md, pdf-signature.md."
@@ -88,6 +94,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
     match command {
         Command::List(options) => list::list(&opened, &options).await,
         Command::Signatures(options) => signatures::signatures(&opened, &options).await,
+        Command::Stuck(options) => stuck::stuck(context, &opened, &options).await,
         Command::Show(which) => match find(&opened, &which.id).await? {
             Found::One(view) => show::show(&opened, &view),
             Found::Other(answer) => Ok(answer),
