@@ -270,6 +270,12 @@ alerts! {
         "A certificate ends soon or has ended.",
         "Xin chứng thư mới rồi đăng ký bằng truc system rotate trước ngày hết hạn.",
         "Get a new certificate and register it with truc system rotate in time.";
+    /// The working calendar lacks something.
+    CalendarLacks = "calendar-lacks", Warning, Condition, ProvinceIt, Hub,
+        "Lịch làm việc còn thiếu hoặc có ngày chưa được công bố.",
+        "The working calendar lacks something, or holds days that are not announced yet.",
+        "Chạy truc calendar check và bổ sung lịch.",
+        "Run truc calendar check and complete the calendar.";
     /// The ledger does not commit.
     LedgerUnavailable = "ledger-unavailable", Critical, Condition, ProvinceIt, Hub,
         "Sổ cái không ghi được; trục ngừng tiếp nhận, không mất gì đã nhận.",

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use truc_model::delivery::TransportStateName;
 use truc_model::{
-    Answered, Applied, BusinessState, ChangeOrder, ChangeState, Ordered, ParkCause, RefusalCode, StatusCode,
-    UndeliverableCause, WithdrawCause, WithdrawProof,
+    AlertKind, Answered, Applied, BusinessState, ChangeOrder, ChangeState, Ordered, ParkCause, RefusalCode,
+    StatusCode, UndeliverableCause, WithdrawCause, WithdrawProof,
 };
 
 fn reference(path: &str) -> PathBuf {
@@ -95,6 +95,39 @@ fn the_index_of_refusals_stands_in_order_of_precedence() {
             "refusals/README.md",
             &[&format!("| {} | [`{code}`]({code}.md) |", rank + 1)],
         );
+    }
+}
+
+#[test]
+fn every_alert_has_its_page() {
+    let kinds: BTreeSet<String> = AlertKind::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(pages("alerts"), kinds);
+    let index = read(&reference("alerts/README.md"));
+    let mut last = 0;
+    for kind in AlertKind::ALL {
+        let name = format!("alerts/{kind}.md");
+        let page = read(&reference(&name));
+        assert!(
+            page.starts_with(&format!("# `{kind}`\n")),
+            "{name} has another title"
+        );
+        let (vi, en) = kind.sentences();
+        let (next_vi, next_en) = kind.next();
+        let severity = format!("{} · {}", kind.severity().label_vi(), kind.severity());
+        let turn = format!("{} · {}", kind.turn().label_vi(), kind.turn_en());
+        must_say(&page, &name, &[vi, en, next_vi, next_en, &severity, &turn]);
+        must_say(
+            &page,
+            &name,
+            &["## Tiếng Việt", "## English", "**Việc cần làm.**"],
+        );
+        let row = format!(
+            "| [`{kind}`]({kind}.md) | {severity} | {} | {vi} |",
+            kind.turn().label_vi()
+        );
+        let at = index.find(&row).unwrap_or_else(|| panic!("no row: {row}"));
+        assert!(at > last, "{kind} stands at another place than in the list");
+        last = at;
     }
 }
 

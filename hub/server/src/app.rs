@@ -11,15 +11,20 @@ use tokio::task::JoinSet;
 use truc_directory::Directory;
 use truc_envelope::seal::Trust;
 use truc_ledger::{HubId, Ledger, LedgerError, Note, TrustInForce};
+use truc_ledger::alert::{AlertOrder, Raise};
 use truc_ledger_sqlite::SqliteStore;
 use truc_model::wire::Intake;
-use truc_model::{Clock, Random, SystemId};
+use truc_model::{AlertKind, Clock, Random, SystemId, SystemRandom};
 use truc_transport::{AmqpBroker, Broker, BrokerConfig, BrokerError, Topology, Url};
 
+use crate::alert::service::Alerts;
+use crate::alert::signal::{Bell, raised_by};
 use crate::config::{self, Config};
+use crate::deadlines::{self, DeadlinesFileError};
 use crate::flow::clean::{CLEAN_EVERY, Cleaner};
 use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
+use crate::flow::limits::Looker;
 use crate::flow::reorganise::Mover;
 use crate::flow::retention::Nightly;
 use crate::flow::rules::Rules;
@@ -55,6 +60,9 @@ pub enum AppError {
     /// The stored directory does not read.
     #[error("the directory in the ledger cannot be read: {0}")]
     Directory(String),
+    /// The working calendar or the time limits do not read.
+    #[error("the working calendar or the time limits cannot be used")]
+    Deadlines(#[from] DeadlinesFileError),
     /// The broker's address does not read.
     #[error("broker.url cannot be used")]
     Url(#[from] truc_transport::UrlError),
@@ -215,6 +223,7 @@ pub struct App {
     broker: Arc<dyn Broker>,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     pdfs: Option<Program>,
 }
 
@@ -231,7 +240,8 @@ impl App {
     ) -> Result<Self, AppError> {
         let ledger = open_ledger(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
         let broker = AmqpBroker::start(broker_config(&config, "hub")?);
-        Ok(Self::new(config, broker, ledger, clock).with_pdf_worker(Program::own()))
+        let app = Self::new(config, broker, ledger, clock).with_pdf_worker(Program::own());
+        Ok(Self { random, ..app })
     }
 
     /// A hub on parts one already has.
@@ -242,6 +252,7 @@ impl App {
             broker,
             ledger,
             clock,
+            random: Arc::new(SystemRandom::default()),
             pdfs: None,
         }
     }
@@ -267,15 +278,14 @@ impl App {
             broker,
             ledger,
             clock,
+            random,
             pdfs,
         } = self;
+        let (bell, alert_orders) = Bell::new(&config.hub.name);
         let directory = Arc::new(directory(&ledger).await?);
         let systems: Vec<SystemId> = directory.systems().map(|system| system.id.clone()).collect();
-        let queues = Arc::new(Queues::new(
-            Arc::clone(&broker),
-            ledger.clone(),
-            queue_type(&config),
-        ));
+        let queues = Queues::new(Arc::clone(&broker), ledger.clone(), queue_type(&config));
+        let queues = Arc::new(queues.with_bell(bell.clone()));
         let declared = tokio::select! {
             declared = queues.declare_first(&systems) => declared,
             () = stopped(&mut stop) => {
@@ -299,7 +309,9 @@ impl App {
         });
 
         let (watch_files, trust) = trust::Watch::begin(&config.seal, clock.now())?;
-        let rules = Arc::new(Rules::new(&config, directory, Arc::new(trust), clock.today()));
+        let deadlines = Arc::new(deadlines::load(&config.limits)?);
+        let rules = Rules::new(&config, directory, Arc::new(trust), clock.today());
+        let rules = Arc::new(rules.with_deadlines(deadlines));
         // Before the first document is judged by it.
         let told = watch_files.in_force(rules.certificates());
         ledger
@@ -319,7 +331,9 @@ impl App {
             rules: rules_out,
             clock: Arc::clone(&clock),
             workers: Arc::new(Semaphore::new(workers)),
-            pdfs: pdfs.and_then(|program| Pool::new(program, (&config.inspect).into())),
+            pdfs: pdfs
+                .and_then(|program| Pool::new(program, (&config.inspect).into()))
+                .map(|pool| pool.with_bell(bell.clone())),
         };
 
         let mut parts: JoinSet<Result<(), AppError>> = JoinSet::new();
@@ -347,17 +361,6 @@ impl App {
             kept.keep(kept_rules, kept_stop).await;
             Ok(())
         });
-        let mover = Mover {
-            ledger: ledger.clone(),
-            clock: Arc::clone(&clock),
-            rules: intakes.rules.clone(),
-            look_every: Duration::from_millis(config.directory.refresh_ms.max(1)),
-        };
-        let mover_stop = stop.clone();
-        parts.spawn(async move {
-            mover.run(mover_stop).await;
-            Ok(())
-        });
         let cleaner = Cleaner {
             broker: Arc::clone(&broker),
             ledger: ledger.clone(),
@@ -379,7 +382,43 @@ impl App {
             nightly.run(nightly_stop).await;
             Ok(())
         });
+        let looker = Looker {
+            ledger: ledger.clone(),
+            clock: Arc::clone(&clock),
+            rules: intakes.rules.clone(),
+            look_every: Duration::from_secs(config.limits.look_s.max(1)),
+        };
+        let looker_stop = stop.clone();
+        parts.spawn(async move {
+            looker.run(looker_stop).await;
+            Ok(())
+        });
+        let mover = Mover {
+            ledger: ledger.clone(),
+            rules: intakes.rules.clone(),
+            look_every: Duration::from_millis(config.directory.refresh_ms.max(1)),
+        };
+        let mover_stop = stop.clone();
+        parts.spawn(async move {
+            mover.run(mover_stop).await;
+            Ok(())
+        });
+        let alerts = Alerts {
+            config: Arc::new(config.clone()),
+            ledger: ledger.clone(),
+            broker: Arc::clone(&broker),
+            clock: Arc::clone(&clock),
+            random,
+            rules: intakes.rules.clone(),
+            orders: alert_orders,
+        };
+        let alerts_stop = stop.clone();
+        parts.spawn(async move {
+            alerts.run(alerts_stop).await;
+            Ok(())
+        });
         let keeper = Keeper {
+            bell: bell.clone(),
             config: config.clone(),
             broker: Arc::clone(&broker),
             queues,
@@ -388,11 +427,14 @@ impl App {
             rules: rules_in,
             hub: hub.clone(),
             told,
+            deadlines_kept: String::new(),
+            calendar_told: None,
         };
         parts.spawn(keeper.run(watch_files, stop.clone()));
 
         // A part that ends before it is told to ends the hub: half a hub would look healthy.
         let mut result = Ok(());
+        let mut last_words = None;
         let mut told = stop.clone();
         let mut patience = std::pin::pin!(async move {
             stopped(&mut told).await;
@@ -403,6 +445,7 @@ impl App {
                 ended = parts.join_next() => ended,
                 () = &mut patience => {
                     emit(Event::StopCutShort { parts: parts.len() });
+                    last_words = raised_by(&Event::StopCutShort { parts: parts.len() }, hub.as_str());
                     break;
                 }
             };
@@ -427,6 +470,13 @@ impl App {
             hub: &config.hub.name,
         });
         parts.shutdown().await;
+        if result.is_err() {
+            last_words = Some(Raise::new(AlertKind::Defect, hub.as_str()).with("part", "ended"));
+        }
+        if let Some(raise) = last_words {
+            // Whoever runs next sends it. A ledger that does not take it now is told of elsewhere.
+            let _ = ledger.alerts(vec![AlertOrder::Raise(raise)]).await;
+        }
         if result.is_ok()
             && let Err(error) = ledger.note(Note::HubStopped { hub }).await
         {
@@ -455,6 +505,11 @@ struct Keeper {
     hub: HubId,
     /// What the ledger was told of the trust in force.
     told: TrustInForce,
+    bell: Bell,
+    /// Why changed calendar files are not in force; empty when they are.
+    deadlines_kept: String,
+    /// On which day the calendar was last looked through.
+    calendar_told: Option<Date>,
 }
 
 impl Keeper {
@@ -472,8 +527,11 @@ impl Keeper {
                 _ = refresh.tick() => {
                     // First, and by itself: a ledger that is away must not keep a revocation waiting.
                     files = self.renew_trust(files).await?;
+                    self.renew_deadlines().await?;
                     if let Err(error) = self.renew().await {
-                        emit(Event::RulesKept { reason: &crate::telemetry::chain(&error) });
+                        self.bell.emit(Event::RulesKept { reason: &crate::telemetry::chain(&error) });
+                    } else if self.deadlines_kept.is_empty() {
+                        self.bell.clear(AlertKind::RulesKept);
                     }
                     self.tell_of_trust(&files).await;
                     self.tell_of_untaken().await;
@@ -504,11 +562,15 @@ impl Keeper {
                     anchors: self.config.seal.anchors.len(),
                     crls: self.config.seal.crls.len(),
                 });
+                self.bell.clear(AlertKind::TrustKept);
             }
-            Change::Kept(error) => emit(Event::TrustKept { error: &error }),
+            Change::Kept(error) => self.bell.emit(Event::TrustKept { error: &error }),
+        }
+        for list in files.fresh(now) {
+            self.bell.list_is_fresh(list);
         }
         for (list, freshness) in &look.aging {
-            emit(Event::CrlAging {
+            self.bell.emit(Event::CrlAging {
                 list,
                 freshness: *freshness,
                 policy: self.config.seal.stale_crl,
@@ -536,8 +598,59 @@ impl Keeper {
     }
 
     fn put_in_force(&self, directory: Arc<Directory>, trust: Arc<Trust>, today: Date) {
-        self.rules
-            .send_replace(Arc::new(Rules::new(&self.config, directory, trust, today)));
+        let deadlines = self.rules.borrow().deadlines.clone();
+        let rules = Rules::new(&self.config, directory, trust, today);
+        let rules = match deadlines {
+            Some(deadlines) => rules.with_deadlines(deadlines),
+            None => rules,
+        };
+        self.rules.send_replace(Arc::new(rules));
+    }
+
+    /// Puts a changed calendar or changed time limits in force, and tells once a day when the calendar lacks
+    /// something.
+    ///
+    /// # Errors
+    /// [`AppError::Task`] when reading panicked.
+    async fn renew_deadlines(&mut self) -> Result<(), AppError> {
+        let limits = self.config.limits.clone();
+        let of_files = !limits.calendar.as_os_str().is_empty() || !limits.file.as_os_str().is_empty();
+        let old = self.rules.borrow().clone();
+        if of_files {
+            // Disks can be slow.
+            match tokio::task::spawn_blocking(move || deadlines::load(&limits)).await? {
+                Ok(new) => {
+                    self.deadlines_kept.clear();
+                    if old.deadlines.as_deref() != Some(&new) {
+                        let rules = Rules::clone(&old).with_deadlines(Arc::new(new));
+                        self.rules.send_replace(Arc::new(rules));
+                        self.calendar_told = None;
+                    }
+                }
+                Err(error) => {
+                    let reason = crate::telemetry::chain(&error);
+                    if self.deadlines_kept != reason {
+                        self.bell.emit(Event::DeadlinesKept { reason: &reason });
+                        self.deadlines_kept = reason;
+                    }
+                }
+            }
+        }
+        let today = self.clock.today();
+        if self.calendar_told != Some(today) {
+            self.calendar_told = Some(today);
+            let deadlines = self.rules.borrow().deadlines.clone();
+            let findings = deadlines.map_or(0, |deadlines| {
+                let findings = deadlines.calendar().check(today);
+                findings.iter().filter(|finding| finding.is_fault()).count()
+            });
+            if findings > 0 {
+                self.bell.emit(Event::CalendarLacks { findings });
+            } else {
+                self.bell.clear(AlertKind::CalendarLacks);
+            }
+        }
+        Ok(())
     }
 
     /// Writes into the ledger what is in force, when it changed: by files, the directory or the day. When the
@@ -553,7 +666,7 @@ impl Keeper {
         };
         match self.ledger.note(note).await {
             Ok(_) => self.told = trust,
-            Err(error) => emit(Event::LedgerUnavailable { error: &error }),
+            Err(error) => self.bell.emit(Event::LedgerUnavailable { error: &error }),
         }
     }
 
@@ -564,7 +677,7 @@ impl Keeper {
             Ok(late) => emit(Event::NotTaken {
                 deliveries: late.len(),
             }),
-            Err(error) => emit(Event::LedgerUnavailable { error: &error }),
+            Err(error) => self.bell.emit(Event::LedgerUnavailable { error: &error }),
         }
     }
 }

@@ -14,10 +14,11 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use truc_ledger::Ledger;
-use truc_model::SystemId;
+use truc_model::{AlertKind, SystemId};
 use truc_model::wire::{DEAD_QUEUE, inbox};
 use truc_transport::{Broker, BrokerError, QueueType, Topology};
 
+use crate::alert::signal::Bell;
 use crate::app::stopped;
 use crate::flow::record::until_committed;
 use crate::flow::rules::Rules;
@@ -43,6 +44,7 @@ pub struct Queues {
     declaring: Mutex<()>,
     /// Messages seen among the dead letters at the last look.
     dead: Mutex<u32>,
+    bell: Bell,
 }
 
 impl Queues {
@@ -56,7 +58,14 @@ impl Queues {
             missing: Notify::new(),
             declaring: Mutex::new(()),
             dead: Mutex::new(0),
+            bell: Bell::unheard(),
         }
+    }
+
+    /// The same queues; what is wrong with them is an alert.
+    #[must_use]
+    pub fn with_bell(self, bell: Bell) -> Self {
+        Self { bell, ..self }
     }
 
     /// Says that a publish found no queue.
@@ -106,7 +115,9 @@ impl Queues {
     /// Declares; a failure is told, and tried again by [`Queues::keep`].
     pub async fn declare_and_tell(&self, systems: &[SystemId]) {
         if let Err(error) = self.declare(systems).await {
-            emit(Event::NotDeclared { error: &error });
+            self.bell.emit(Event::NotDeclared { error: &error });
+        } else {
+            self.bell.clear(AlertKind::QueuesMissing);
         }
     }
 
@@ -141,7 +152,12 @@ impl Queues {
         loop {
             let topology = Topology::hub(self.queue_type, systems.iter().cloned());
             let error = match self.broker.declare(&topology).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    for system in &systems {
+                        self.bell.inbox_is_well(system);
+                    }
+                    return Ok(());
+                }
                 Err(error) => error,
             };
             let odd = match &error {
@@ -154,7 +170,7 @@ impl Queues {
                 return Err(error);
             };
             let system = systems.swap_remove(odd);
-            emit(Event::InboxOdd {
+            self.bell.emit(Event::InboxOdd {
                 system: &system,
                 error: &error,
             });
@@ -185,7 +201,7 @@ impl Queues {
         if let Ok(depth) = self.broker.queue_depth(DEAD_QUEUE).await {
             let before = std::mem::replace(&mut *self.dead.lock().await, depth.ready);
             if depth.ready > before {
-                emit(Event::DeadLetters { waiting: depth.ready });
+                self.bell.emit(Event::DeadLetters { waiting: depth.ready });
             }
         }
     }

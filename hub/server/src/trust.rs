@@ -204,6 +204,12 @@ impl Watch {
         }
     }
 
+    /// The lists in force that are fresh.
+    pub fn fresh(&self, now: Timestamp) -> impl Iterator<Item = &List> {
+        let is_fresh = move |list: &&List| list.freshness(now) == Freshness::Fresh;
+        self.lists.iter().filter(is_fresh)
+    }
+
     fn change(&mut self, now: Timestamp) -> Change {
         // Before reading: what changes while it is read is seen at the next look.
         let stamps = self.stamps_now(now);

@@ -1,26 +1,23 @@
 //! The rules of alerts: raised once, grown, ended; told to channels; sent, tried again, given up.
 //!
 //! They run after the commands of a batch, so that what a command records can raise an alert in the same
-//! commit: see [`of_fact`]. Nobody who watches from outside can then miss it, and a crash loses neither.
+//! commit: see [`facts`]. Nobody who watches from outside can then miss it, and a crash loses neither.
+
+mod facts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use truc_model::alert::subject as cut_subject;
-use truc_model::{
-    AlertChange, AlertKind, AlertPostUid, AlertUid, ChangeState, DocumentUid, LimitKind, ParkCause, Severity,
-    StatusCode,
-};
+use truc_model::{AlertChange, AlertKind, AlertPostUid, AlertUid, Severity};
 
 use crate::alert::{
     ALERT_AGENCIES_MAX, ALERT_CLAIM_MAX, ALERT_DEAD_MAX, ALERT_FACT_MAX, ALERT_FACTS_MAX, AlertChanges,
     AlertClaim, AlertCommand, AlertFacts, AlertKey, AlertOrder, AlertPost, AlertRevive, AlertRow, AlertTried,
     AllowanceRow, ChannelRate, ClearCause, PostPlace, Raise, Routed, TriedOutcome,
 };
-use crate::command::PublishFailure;
 use crate::error::{LedgerError, StoreError};
 use crate::event::Fact;
-use crate::limit::LimitKey;
-use crate::rules::forward::{INBOX_LOST_WHO, INBOX_LOST_WHY, after};
+use crate::rules::forward::after;
 use crate::rules::work::{Work, cut};
 use crate::rules::{Command, Reply};
 use crate::store::Transaction;
@@ -51,22 +48,7 @@ pub(crate) struct Desk {
 impl Desk {
     /// Keeps a fact that may raise an alert.
     pub(crate) fn note(&mut self, fact: &Fact) {
-        if matches!(
-            fact,
-            Fact::DocumentParked { .. }
-                | Fact::StatusRecorded {
-                    code: StatusCode::ChangeRefused,
-                    ..
-                }
-                | Fact::LimitPassed { .. }
-                | Fact::TakenOdd { .. }
-                | Fact::DeadLettered { .. }
-                | Fact::DeliveryResent { .. }
-                | Fact::PublishFailed {
-                    failure: PublishFailure::BodyDamaged,
-                    ..
-                }
-        ) {
+        if facts::may_raise(fact) {
             self.facts.push(fact.clone());
         }
     }
@@ -119,15 +101,15 @@ pub(super) async fn run(
     commands: &[Command],
     replies: &mut [Option<Result<Reply, LedgerError>>],
 ) -> Result<(), StoreError> {
-    let facts = std::mem::take(&mut work.alerts.facts);
+    let noted = std::mem::take(&mut work.alerts.facts);
     let settled = commands.iter().flat_map(|command| match command {
         Command::LimitsSettled(keys) => keys.as_slice(),
         _ => &[],
     });
-    let of_facts: Vec<AlertOrder> = facts
+    let of_facts: Vec<AlertOrder> = noted
         .iter()
-        .flat_map(|fact| of_fact(work, fact))
-        .chain(settled.map(met))
+        .flat_map(|fact| facts::of_fact(work, fact))
+        .chain(settled.map(facts::met))
         .collect();
     let asked = |command: &Command| matches!(command, Command::Alert(_));
     if of_facts.is_empty() && !commands.iter().any(asked) {
@@ -159,130 +141,6 @@ pub(super) async fn run(
         });
     }
     Ok(())
-}
-
-/// A time limit that was told of is met, or nobody waits for it any more.
-fn met(limit: &LimitKey) -> AlertOrder {
-    AlertOrder::Clear {
-        kind: AlertKind::LimitPassed,
-        subject: limit_subject(limit.document, limit.position, limit.kind),
-        cause: ClearCause::Ended,
-    }
-}
-
-fn limit_subject(document: DocumentUid, position: u32, limit: LimitKind) -> String {
-    format!("{document}/{position}/{}", limit.as_str())
-}
-
-/// What a fact means for alerts. Written here alone: whoever records a fact need not think of it.
-fn of_fact(work: &Work, fact: &Fact) -> Vec<AlertOrder> {
-    let raise = match fact {
-        Fact::DocumentParked {
-            document,
-            cause,
-            recipients,
-        } => {
-            let kind = match cause {
-                ParkCause::SecretMarking => AlertKind::SecretMarking,
-                ParkCause::IdentityConflict => AlertKind::IdentityConflict,
-                // Who holds a document by his own hand knows of it.
-                ParkCause::Operator => return Vec::new(),
-                _ => AlertKind::Parked,
-            };
-            let mut raise = Raise::of_document(kind, *document)
-                .with("cause", cause.as_str())
-                .with("recipients", recipients.len());
-            if let Ok(row) = work.document(*document) {
-                raise = raise.concerning(&row.sender_code);
-                raise.system = Some(row.key.system.clone());
-            }
-            raise
-        }
-        Fact::LimitPassed {
-            document,
-            recipients,
-            limit,
-            level,
-            due,
-            turn,
-        } => {
-            let of_one = |position: &u32| {
-                let subject = limit_subject(*document, *position, *limit);
-                let mut raise = Raise::new(AlertKind::LimitPassed, subject)
-                    .with("limit", limit.as_str())
-                    .with("level", level)
-                    .with("due", due)
-                    .with("turn", turn.as_str());
-                if *level > 1 {
-                    raise.severity = Severity::Critical;
-                }
-                raise.document = Some(*document);
-                let rows = work.recipients(*document);
-                if let Some(row) = rows.iter().find(|row| row.position == *position) {
-                    raise = raise.concerning(row.code());
-                    raise.system.clone_from(&row.system);
-                }
-                AlertOrder::Raise(raise)
-            };
-            return recipients.iter().map(of_one).collect();
-        }
-        Fact::StatusRecorded {
-            document,
-            recipient,
-            change: ChangeState::RecallRefused | ChangeState::UpdateRefused,
-            system,
-            ..
-        } => {
-            let mut raise = Raise::new(AlertKind::RecallRefused, format!("{document}/{recipient}"));
-            raise.document = Some(*document);
-            raise.system = Some(system.clone());
-            if let Ok(row) = work.document(*document) {
-                raise = raise.concerning(&row.sender_code);
-            }
-            let rows = work.recipients(*document);
-            match rows.iter().find(|row| row.position == *recipient) {
-                Some(row) => raise.concerning(row.code()),
-                None => raise,
-            }
-        }
-        Fact::TakenOdd {
-            system,
-            unknown_count,
-            contradicted_count,
-            ..
-        } => Raise::of_system(AlertKind::TakenOdd, system.clone())
-            .with("unknown", unknown_count)
-            .with("contradicted", contradicted_count),
-        Fact::DeadLettered {
-            reason,
-            system,
-            queue,
-            ..
-        } => {
-            let mut raise = Raise::new(AlertKind::DeadLetter, truc_model::wire::DEAD_QUEUE)
-                .with("reason", reason)
-                .with("from", queue);
-            raise.system.clone_from(system);
-            raise
-        }
-        Fact::DeliveryResent { system, who, why, .. } => {
-            if OWN_DEFECTS.contains(&reason.as_str()) {
-                let defect = Raise::new(AlertKind::Defect, "truc").with("part", reason);
-                return [raise, defect].map(AlertOrder::Raise).into();
-            }
-            if who != INBOX_LOST_WHO || why != INBOX_LOST_WHY {
-                return Vec::new();
-            }
-            Raise::of_system(AlertKind::InboxLost, system.clone())
-        }
-        Fact::PublishFailed {
-            document: Some(document),
-            failure: PublishFailure::BodyDamaged,
-            ..
-        } => Raise::of_document(AlertKind::BodyDamaged, *document),
-        _ => return Vec::new(),
-    };
-    vec![AlertOrder::Raise(raise)]
 }
 
 /// Fetches every row that the orders and commands can touch.

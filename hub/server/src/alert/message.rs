@@ -350,13 +350,8 @@ pub(super) mod tests {
         let page = message.page();
         let rows: Vec<&str> = page.lines().filter(|row| row.contains("2026 ")).collect();
         assert_eq!(rows.len(), 3, "{page}");
-        assert_eq!(
-            rows[0].find("Cảnh báo"),
-            rows[1]
-                .find("Cảnh báo")
-                .map(|at| at - "đã hết".len() + "mới".len() + 1),
-            "{page}"
-        );
+        let column = |row: &str| row.split("Cảnh báo").next().unwrap().chars().count();
+        assert_eq!(column(rows[0]), column(rows[1]), "{page}");
         for word in [
             "Việc cần làm",
             "What to do",
@@ -388,6 +383,67 @@ pub(super) mod tests {
         let json: Value = serde_json::from_slice(&test.json().unwrap()).unwrap();
         assert_eq!((&json["test"], &json["kind"]), (&Value::Bool(true), &Value::Null));
         assert!(test.title().0.contains("THỬ") && test.page().contains("thông báo thử"));
+    }
+
+    /// The members that a schema describes, which must all be there.
+    fn described(schema: &Value) -> Vec<String> {
+        let required = schema["required"].as_array().unwrap();
+        let mut names: Vec<String> = required
+            .iter()
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect();
+        names.sort();
+        let described: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+        let mut sorted: Vec<String> = described.into_iter().cloned().collect();
+        sorted.sort();
+        assert_eq!(names, sorted, "every member is described and always there");
+        names
+    }
+
+    fn members(value: &Value) -> Vec<String> {
+        let mut names: Vec<String> = value.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        names
+    }
+
+    /// `TRUC_UPDATE=1 cargo test -p truc-server alert::message` rewrites the example.
+    #[test]
+    fn the_schema_and_its_example_are_the_programs() {
+        let schemas = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../schemas");
+        let schema: Value =
+            serde_json::from_str(&std::fs::read_to_string(schemas.join("alert.json")).unwrap()).unwrap();
+        let message = message(vec![line(AlertChange::Raised, "so-tnmt")]);
+        let value: Value = serde_json::from_slice(&message.json().unwrap()).unwrap();
+        assert_eq!(members(&value), described(&schema));
+        assert_eq!(members(&value["lines"][0]), described(&schema["$defs"]["line"]));
+        let words = |place: &Value| place["enum"].as_array().unwrap().clone();
+        let kinds: Vec<Value> = AlertKind::ALL.iter().map(|kind| kind.as_str().into()).collect();
+        assert_eq!(words(&schema["$defs"]["kind"]), kinds);
+        let severities: Vec<Value> = Severity::ALL
+            .iter()
+            .map(|severity| severity.as_str().into())
+            .collect();
+        assert_eq!(words(&schema["$defs"]["severity"]), severities);
+        let line = &schema["$defs"]["line"]["properties"];
+        let changes: Vec<Value> = AlertChange::ALL
+            .iter()
+            .map(|change| change.as_str().into())
+            .collect();
+        assert_eq!(words(&line["change"]), changes);
+        let turns = words(&schema["properties"]["turn"]["anyOf"][0]);
+        for turn in AlertKind::ALL.iter().map(|kind| kind.turn().as_str()) {
+            assert!(turns.contains(&turn.into()), "{turn}");
+        }
+        assert_eq!(
+            schema["properties"]["lines"]["maxItems"],
+            truc_ledger::alert::ALERT_LINES_MAX
+        );
+        let path = schemas.join("examples/alert.json");
+        if std::env::var_os("TRUC_UPDATE").is_some() {
+            std::fs::write(&path, serde_json::to_string_pretty(&value).unwrap() + "\n").unwrap();
+        }
+        let example: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert_eq!(example, value);
     }
 
     #[test]

@@ -111,7 +111,11 @@ impl Sender {
     ///
     /// # Errors
     /// [`LedgerError`]: then the message goes again when its lease ends.
-    pub async fn report(&self, post: &AlertPost, result: &Result<Sent, SendError>) -> Result<(), LedgerError> {
+    pub async fn report(
+        &self,
+        post: &AlertPost,
+        result: &Result<Sent, SendError>,
+    ) -> Result<(), LedgerError> {
         let outcome = match result {
             Ok(sent) => {
                 tracing::info!(
@@ -149,7 +153,10 @@ pub fn next_try(settings: &Alert, attempt: u32, now: Timestamp) -> Option<Timest
         return None;
     }
     let doubled = 2u64.saturating_pow(attempt.saturating_sub(1));
-    let wait = settings.retry_min_s.saturating_mul(doubled).min(settings.retry_max_s);
+    let wait = settings
+        .retry_min_s
+        .saturating_mul(doubled)
+        .min(settings.retry_max_s);
     let wait = SignedDuration::from_secs(i64::try_from(wait).unwrap_or(i64::MAX));
     Some(now.checked_add(wait).unwrap_or(Timestamp::MAX))
 }

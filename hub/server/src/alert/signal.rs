@@ -6,8 +6,8 @@
 
 use tokio::sync::mpsc;
 use truc_ledger::alert::{AlertOrder, ClearCause, Raise};
-use truc_model::{AlertKind, Severity, SystemId};
 use truc_model::wire::DEAD_QUEUE;
+use truc_model::{AlertKind, Severity, SystemId};
 
 use crate::telemetry::{self, Event};
 use crate::trust::{Freshness, List};
@@ -80,7 +80,10 @@ impl Bell {
         if let Some(service) = &self.service
             && let Err(mpsc::error::TrySendError::Full(_)) = service.try_send(order)
         {
-            tracing::warn!(max = SIGNALS_MAX, "more alerts at once than the hub keeps, some are logged alone");
+            tracing::warn!(
+                max = SIGNALS_MAX,
+                "more alerts at once than the hub keeps, some are logged alone"
+            );
         }
     }
 }
@@ -91,12 +94,6 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
     let of_hub = |kind| Some(Raise::new(kind, hub));
     match event {
         Event::LedgerUnavailable { .. } => of_hub(AlertKind::LedgerUnavailable),
-        Event::CheckFailed { intake } => {
-            of_hub(AlertKind::Defect).map(|raise| raise.with("queue", intake.queue()).with("part", "check"))
-        }
-        Event::GivenUp { intake, reason } => {
-            of_hub(AlertKind::Defect).map(|raise| raise.with("queue", intake.queue()).with("part", reason))
-        }
         Event::NoPdfWorker { .. } => of_hub(AlertKind::PdfUnchecked),
         Event::NotDeclared { .. } => of_hub(AlertKind::QueuesMissing),
         Event::InboxOdd { system, .. } => {
@@ -109,10 +106,14 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
             of_hub(AlertKind::StopCutShort).map(|raise| raise.with("parts", parts))
         }
         Event::RulesKept { .. } => of_hub(AlertKind::RulesKept),
+        Event::DeadlinesKept { .. } => {
+            of_hub(AlertKind::RulesKept).map(|raise| raise.with("part", "calendar"))
+        }
+        Event::CalendarLacks { findings } => {
+            of_hub(AlertKind::CalendarLacks).map(|raise| raise.with("findings", findings))
+        }
         Event::TrustKept { .. } => of_hub(AlertKind::TrustKept),
-        Event::CrlAging {
-            list, freshness, ..
-        } => {
+        Event::CrlAging { list, freshness, .. } => {
             let severity = match freshness {
                 Freshness::Fresh => return None,
                 Freshness::Due => Severity::Warning,
@@ -122,11 +123,14 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
             Some(raise.with("next_update", list.next_update))
         }
         // Raised by the ledger, in the commit that records it: dead letters, odd words of `taken`, what is
-        // parked, a lost inbox, damaged bodies, limits that ran out.
+        // parked, a lost inbox, damaged bodies, limits that ran out, defects that cost a message its way.
         Event::DeadLetter { .. }
+        | Event::CheckFailed { .. }
+        | Event::GivenUp { .. }
         | Event::Taken { .. }
         | Event::Submission { .. }
-        | Event::InboxLost { .. } => None,
+        | Event::InboxLost { .. }
+        | Event::Limits { .. } => None,
         // Looked at again and again: inboxes that take nothing, publishes that fail, the broker's state.
         Event::NotTaken { .. }
         | Event::PublishFailed { .. }
@@ -138,6 +142,10 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         | Event::PdfWorkerEnded { .. }
         | Event::NotSettled { .. }
         | Event::Directory { .. }
+        | Event::Reorganised { .. }
+        | Event::InboxCleaned { .. }
+        | Event::NotCleaned { .. }
+        | Event::Retention { .. }
         | Event::Trust { .. } => None,
     }
 }
@@ -163,12 +171,16 @@ mod tests {
         bell.emit(Event::CheckFailed {
             intake: Intake::Document,
         });
+        bell.emit(Event::StopCutShort { parts: 2 });
         bell.emit(Event::Stopping { hub: "hub-1" });
         bell.clear(AlertKind::QueuesMissing);
         let AlertOrder::Raise(raise) = orders.try_recv().unwrap() else {
             panic!("expected it raised");
         };
-        assert_eq!((raise.kind, raise.subject.as_str()), (AlertKind::Defect, "hub-1"));
+        assert_eq!(
+            (raise.kind, raise.subject.as_str()),
+            (AlertKind::StopCutShort, "hub-1")
+        );
         assert!(matches!(
             orders.try_recv().unwrap(),
             AlertOrder::Clear {

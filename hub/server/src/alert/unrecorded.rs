@@ -199,9 +199,9 @@ mod tests {
     use truc_model::{AlertKind, ManualClock, SeededRandom};
 
     use super::*;
+    use crate::alert::channel::outlet;
     use crate::alert::message::tests::at;
     use crate::alert::route::tests::sample;
-    use crate::alert::channel::outlet;
     use crate::alert::test_http::{Answer, Server};
     use crate::config::alert::Channel;
 
@@ -236,7 +236,10 @@ mod tests {
         unrecorded.begin();
         assert!(unrecorded.ended().await);
         let first = server.next().await.json();
-        assert_eq!((&first["recorded"], &first["kind"]), (&false.into(), &"ledger-unavailable".into()));
+        assert_eq!(
+            (&first["recorded"], &first["kind"]),
+            (&false.into(), &"ledger-unavailable".into())
+        );
         // Not before its time, and then under the same id.
         unrecorded.begin();
         assert!(!unrecorded.is_sending());

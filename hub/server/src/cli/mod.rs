@@ -4,6 +4,7 @@
 //! the hub, and gives an [`Answer`]; only this file prints. Results are Vietnamese, for the people who
 //! answer "văn bản ở đâu?"; usage and errors are English, beside clap's own; `--json` is for programs.
 
+mod alert;
 mod answer;
 mod ask;
 mod authority;
@@ -132,6 +133,12 @@ pub enum Command {
         after_help = "Examples:\n  truc retention run --dry-run\n  truc retention run --yes"
     )]
     Retention(retention::Command),
+    /// Alerts: what is wrong now, who is told, and whether the channels work (cảnh báo)
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  truc alert list\n  truc alert test --channel phong-truc\n  truc alert dead retry"
+    )]
+    Alert(alert::Command),
     /// A certificate authority for tests and demonstrations; never for production
     #[command(
         subcommand,
@@ -233,6 +240,7 @@ pub(crate) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Ledger(command) => ledger::answer(context, command).await,
         Command::Calendar(command) => calendar::answer(context, command),
         Command::Retention(command) => retention::answer(context, command).await,
+        Command::Alert(command) => alert::answer(context, command).await,
         Command::Authority(command) => authority::answer(context, command),
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use truc_model::PdfSignatures;
 use truc_model::pdf::{NotInspected, Unreadable};
 
 use super::worker::{Bounds, GREETING, NO_MEMORY};
+use crate::alert::signal::Bell;
 use crate::config::Inspect;
 use crate::telemetry::{Event, emit};
 
@@ -107,6 +108,7 @@ struct Inner {
     idle: Mutex<Vec<Worker>>,
     /// After a failure to start one: not before this time again.
     not_before: Mutex<Option<Instant>>,
+    bell: OnceLock<Bell>,
 }
 
 /// Why there is no answer.
@@ -131,9 +133,17 @@ impl Pool {
                 waiting: AtomicUsize::new(0),
                 idle: Mutex::new(Vec::new()),
                 not_before: Mutex::new(None),
+                bell: OnceLock::new(),
                 settings,
             }))
         })
+    }
+
+    /// The same pool; that nobody can look is an alert. A pool has one bell: the first stays.
+    #[must_use]
+    pub fn with_bell(self, bell: Bell) -> Self {
+        let _ = self.0.bell.set(bell);
+        self
     }
 
     /// The moment after which nobody begins to look at a PDF of a document that is in hand now.
@@ -244,7 +254,8 @@ impl Inner {
         let (worker, not_before) = match started {
             Ok(worker) => (Ok(worker), None),
             Err(error) => {
-                emit(Event::NoPdfWorker { error: &error });
+                let bell = self.bell.get_or_init(Bell::unheard);
+                bell.emit(Event::NoPdfWorker { error: &error });
                 (Err(Failure::NoWorker), Some(Instant::now() + START_AGAIN))
             }
         };

@@ -5,9 +5,9 @@ use truc_ledger::rows::RecipientRow;
 use truc_ledger::{DeletionCause, Fact, PublishFailure};
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::Outgoing;
-use truc_model::{ParkCause, UndeliverableCause};
+use truc_model::{ChangeOrder, ParkCause, UndeliverableCause};
 
-use super::super::show::{moment, number, size};
+use super::super::show::{day, moment, number, one_line, size};
 use super::super::words::Opened;
 
 /// Most names in one sentence; the rest are counted.
@@ -103,6 +103,20 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
             what(*carries),
             failure(*why),
             moment(*next_try)
+        ),
+        Fact::LimitPassed {
+            recipients,
+            limit,
+            level,
+            due,
+            turn,
+            ..
+        } => format!(
+            "Quá hạn «{}» (hạn {}), mức {level}: {}; lượt xử lý: {}",
+            limit.label_vi(),
+            moment(*due),
+            who(recipients),
+            turn.label_vi()
         ),
         Fact::DeliveryTaken {
             carries,
@@ -235,6 +249,36 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
             why,
             ..
         } => format!("{account} đóng, không giao nữa cho {}: {why}", who(recipients)),
+        Fact::ChangeOrdered {
+            order, recipients, ..
+        } => {
+            let positions: Vec<u32> = recipients.iter().map(|ordered| ordered.position).collect();
+            format!("Bên gửi yêu cầu {}{}", asked(*order), to(&who(&positions)))
+        }
+        Fact::DeliveryOrderedBack {
+            system,
+            recipients,
+            cause,
+            ..
+        } => format!(
+            "Trục yêu cầu hệ thống {system} không giao nữa ({}){}",
+            cause.label_vi(),
+            to(&who(recipients))
+        ),
+        Fact::DeliveryWithdrawn {
+            recipients,
+            cause,
+            proof,
+            ..
+        } => format!(
+            "Đã lấy lại ({}){}. {}",
+            cause.label_vi(),
+            to(&who(recipients)),
+            proof.sentences().0
+        ),
+        Fact::CleaningBegun { system, .. } => {
+            format!("Trục bắt đầu lấy văn bản ra khỏi hộp nhận chưa ai đọc của hệ thống {system}")
+        }
         Fact::BodiesDeleted {
             cause,
             who: account,
@@ -257,6 +301,34 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
             who: account,
             ..
         } => format!("{account} đưa danh mục lên phiên bản {version}"),
+        Fact::ReorganisationPlanned {
+            on,
+            rows,
+            who: account,
+            decision,
+            ..
+        } => format!(
+            "{account} ghi nhận đợt sắp xếp tổ chức từ ngày {} ({} dòng){}",
+            day(*on),
+            number(u64::from(*rows)),
+            by_decision(decision.as_deref())
+        ),
+        Fact::DirectoryReorganised {
+            on,
+            recipients: moved,
+            who: account,
+            decision,
+            ..
+        } => format!(
+            "{account} thực hiện đợt sắp xếp tổ chức ngày {}{}: chuyển {}, tạm giữ {}, không gửi được {}, gộp {}, để nguyên {} lượt nhận",
+            day(*on),
+            by_decision(decision.as_deref()),
+            number(moved.moved),
+            number(moved.parked),
+            number(moved.undeliverable),
+            number(moved.merged),
+            number(moved.left)
+        ),
         Fact::SystemChanged {
             system,
             change,
@@ -277,6 +349,24 @@ pub(super) fn tell(opened: &Opened, recipients: &[RecipientRow], fact: &Fact) ->
         Fact::DeadLettered { queue, reason, .. } => {
             format!("Thông điệp từ {queue} không xử lý được ({reason})")
         }
+        Fact::AlertRaised {
+            what,
+            subject,
+            severity,
+            again,
+            ..
+        } => {
+            let word = if *again { "nặng thêm" } else { "mới" };
+            format!("Cảnh báo {what} ({word}, {}): {subject}", severity.label_vi())
+        }
+        Fact::AlertCleared { what, subject, .. } => format!("Hết cảnh báo {what}: {subject}"),
+        Fact::AlertUndelivered {
+            channel,
+            what,
+            attempts,
+            failure,
+            ..
+        } => format!("Kênh {channel} không nhận cảnh báo {what} sau {attempts} lần ({failure})"),
         Fact::HubStarted { hub, version } => format!("Trục {hub} khởi động, phiên bản {version}"),
         Fact::HubStopped { hub } => format!("Trục {hub} dừng"),
     }
@@ -368,6 +458,17 @@ fn names(opened: &Opened, recipients: &[RecipientRow], positions: &[u32]) -> Str
     named.join(", ")
 }
 
+/// What a sender asks about an earlier document.
+const fn asked(order: ChangeOrder) -> &'static str {
+    match order {
+        ChangeOrder::Recall => "thu hồi",
+        ChangeOrder::TakeBack => "lấy lại (13)",
+        ChangeOrder::Update => "cập nhật",
+        ChangeOrder::Removal => "bỏ khỏi danh sách nơi nhận",
+        ChangeOrder::Replacement => "thay thế",
+    }
+}
+
 /// Whom an operator sends it to; who is another one than in the packet is named with the one it stands for.
 fn sent_to(opened: &Opened, sent: &[SentRecipient]) -> String {
     let mut named: Vec<String> = sent
@@ -401,4 +502,8 @@ fn capital(text: &str) -> String {
     chars
         .next()
         .map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+/// `, theo NQ 202/2025/QH15`.
+fn by_decision(decision: Option<&str>) -> String {
+    decision.map_or_else(String::new, |decision| format!(", theo {}", one_line(decision)))
 }
