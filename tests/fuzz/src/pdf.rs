@@ -138,13 +138,14 @@ const WORDS: &[&str] = &[
 ];
 
 /// Input: a file; or, after a byte below 9 that says how, the number of a file and edits to it, or a signature
-/// (CMS) to be put into a sound file, or objects to be compressed in a file.
+/// (CMS) to be put into a sound file, or objects to be compressed in a file, or words to be written over a
+/// signature's digits.
 ///
 /// # Panics
 /// When a promise is broken: see the functions below.
 pub fn pdf(data: &[u8]) {
     match data {
-        [how @ ..=8, which, rest @ ..] => match how % 3 {
+        [how @ ..=8, which, rest @ ..] => match how % 4 {
             0 => {
                 let file = &WORLD.files[usize::from(*which) % WORLD.files.len()];
                 examine(&edited(file, rest, WORDS));
@@ -153,7 +154,11 @@ pub fn pdf(data: &[u8]) {
                 let signed = &WORLD.signed[usize::from(*which) % WORLD.signed.len()];
                 examine(&with_signature(signed, rest));
             }
-            _ => examine(&with_objects(*which, rest)),
+            2 => examine(&with_objects(*which, rest)),
+            _ => {
+                let signed = &WORLD.signed[usize::from(*which) % WORLD.signed.len()];
+                examine(&with_digits(signed, rest));
+            }
         },
         file => examine(file),
     }
@@ -228,6 +233,23 @@ fn with_signature(signed: &Signed, cms: &[u8]) -> Vec<u8> {
     file[digits.start..digits.start + length].copy_from_slice(&text.as_bytes()[..length]);
     file
 }
+
+/// The signed file with words written over its digits, where nobody signs it: a byte says where, a byte what.
+fn with_digits(signed: &Signed, words: &[u8]) -> Vec<u8> {
+    let mut file = signed.file.clone();
+    let gap = &mut file[signed.gap.clone()];
+    for pair in words.chunks_exact(2).take(MAX_WORDS) {
+        let at = (usize::from(pair[0]) * gap.len()) >> 8;
+        let word = WORDS[usize::from(pair[1]) % WORDS.len()].bytes();
+        for (byte, new) in gap[at..].iter_mut().zip(word) {
+            *byte = new;
+        }
+    }
+    file
+}
+
+/// Most words written over the digits.
+const MAX_WORDS: usize = 8;
 
 /// A file with these bytes as its compressed objects: a table of numbers and places, then the objects.
 fn with_objects(count: u8, objects: &[u8]) -> Vec<u8> {

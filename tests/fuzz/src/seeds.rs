@@ -80,6 +80,7 @@ fn of_pdfs() -> Vec<(String, Vec<u8>)> {
     for (number, bytes) in (0..).zip(pdfs) {
         seeds.push((format!("file-{number}"), bytes));
         seeds.push((format!("script-{number}"), vec![0, number, 0x20, 0, 0, b'x']));
+        seeds.push((format!("digits-{number}"), vec![3, number, 0xE0, 40]));
     }
     for (number, cms) in (0..).zip(signatures) {
         seeds.push((
