@@ -216,6 +216,32 @@ impl Directory {
         (own.assigned(on) == Some(system) || by_successor()).then_some(own_party)
     }
 
+    /// As [`Self::sender`], for what speaks of earlier documents: statuses, recalls, updates. There the system that
+    /// served an agency on the last day of a closed code may still write that code: it has the documents.
+    #[must_use]
+    pub fn sender_of_old(&self, raw: &str, system: &SystemId, on: Date) -> Option<Party> {
+        self.sender(raw, system, on).or_else(|| {
+            let code = AgencyCode::parse(raw).ok()?;
+            let own = self.find_code(&code)?;
+            let row = own.codes.iter().find(|row| row.code == code)?;
+            let last = row.valid.to.filter(|to| *to <= on)?.yesterday().ok()?;
+            (self.system_of(&Party::Agency(own.id), last) == Some(system)).then_some(Party::Agency(own.id))
+        })
+    }
+
+    /// The parties under which the ledger may have filed what a party, writing by a system, speaks of: those before
+    /// it; and for an agency that was split, those of its successors that the system serves, as what waited for it
+    /// went to one of them.
+    #[must_use]
+    pub fn filed_under(&self, party: &Party, system: &SystemId, on: Date) -> Vec<Party> {
+        let mut parties = self.formerly(party, on);
+        if let Party::Agency(id) = party {
+            let heirs = self.successors(*id, on).into_iter().map(Party::Agency);
+            parties.extend(heirs.filter(|heir| self.serves(system, heir, on)));
+        }
+        parties
+    }
+
     /// The system to which answers for a party go on a day: of the one agency that answers for it, else its own.
     #[must_use]
     pub fn answers_to(&self, party: &Party, on: Date) -> Option<&SystemId> {

@@ -404,3 +404,37 @@ fn tell(
     work.record(fact)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+    use truc_model::SeededRandom;
+
+    use super::*;
+    use crate::event::{GENESIS, Head};
+
+    fn moved(count: usize) -> Result<Reorganised, LedgerError> {
+        let head = Head {
+            seq: 0,
+            hash: GENESIS,
+        };
+        let mut work = Work::begin(head, Timestamp::UNIX_EPOCH, Arc::new(SeededRandom::new(1)));
+        work.waiting_for = vec![(work.new_document_uid(), 0); count];
+        let order = Reorganise {
+            directory: None,
+            told: vec![],
+            moves: vec![],
+            who: String::new(),
+            why: String::new(),
+        };
+        reorganise(&mut work, &order)
+    }
+
+    #[test]
+    fn so_many_are_moved_at_once_and_no_more() {
+        assert_eq!(moved(MOVED_MAX).unwrap(), Reorganised::default());
+        assert!(matches!(moved(MOVED_MAX + 1), Err(LedgerError::TooMany { .. })));
+    }
+}

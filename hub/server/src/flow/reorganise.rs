@@ -18,7 +18,7 @@ use truc_ledger::{
     AtHome, DirectorySummary, Ledger, LedgerError, NewDirectory, PartyMove, Plan, PlannedRecipient,
     ReorganisationTold, Reorganise, Reorganised,
 };
-use truc_model::{AgencyId, Clock, ParkCause, Party, UndeliverableCause};
+use truc_model::{AgencyId, ParkCause, Party, UndeliverableCause};
 
 use super::route::planned_on;
 use super::rules::Rules;
@@ -159,8 +159,6 @@ pub fn due(directory: &Directory, today: Date) -> Vec<Reorganisation> {
 pub struct Mover {
     /// The ledger.
     pub ledger: Ledger,
-    /// The clock.
-    pub clock: Arc<dyn Clock>,
     /// The rules in force, with the directory and the day.
     pub rules: watch::Receiver<Arc<Rules>>,
     /// How often to look.
@@ -179,67 +177,66 @@ impl Mover {
                 () = stopped(&mut stop) => return,
                 _ = beat.tick() => {}
             }
-            match self.look(&mut seen).await {
-                Ok(_) => {}
+            let (directory, today) = {
+                let rules = self.rules.borrow();
+                (Arc::clone(&rules.directory), rules.today)
+            };
+            match look(&self.ledger, &directory, today, &mut seen).await {
+                Ok(None) => {}
+                Ok(Some(counts)) => emit(Event::Reorganised { counts }),
                 // Another hub was first: the next look is on its version.
                 Err(LedgerError::DirectoryMoved { .. } | LedgerError::DirectoryVersion { .. }) => {}
                 Err(error) => emit(Event::LedgerUnavailable { error: &error }),
             }
         }
     }
+}
 
-    /// One look. Gives what was moved, `None` when there was nothing to do.
-    ///
-    /// # Errors
-    /// [`LedgerError`]; the next look tries again.
-    pub async fn look(&self, seen: &mut Seen) -> Result<Option<Reorganised>, LedgerError> {
-        let (directory, today) = {
-            let rules = self.rules.borrow();
-            (Arc::clone(&rules.directory), rules.today)
-        };
-        let now = self.clock.now();
-        let due = due(&directory, today);
-        if due.is_empty() && !seen.is_restless(directory.version(), today, now) {
+/// One look, on a version of the directory and a day. Gives what was moved, `None` when there was nothing to do.
+///
+/// # Errors
+/// [`LedgerError`]; the next look tries again. [`LedgerError::DirectoryMoved`] when another hub was first.
+pub async fn look(
+    ledger: &Ledger,
+    directory: &Directory,
+    today: Date,
+    seen: &mut Seen,
+) -> Result<Option<Reorganised>, LedgerError> {
+    let due = due(directory, today);
+    if due.is_empty() && !seen.is_restless(directory.version(), today, ledger.now()) {
+        return Ok(None);
+    }
+    let waiting = ledger.at_home().await?;
+    let order = if due.is_empty() {
+        let moves = moves(directory, &waiting, today);
+        if moves.is_empty() {
             return Ok(None);
         }
-        let waiting = self.ledger.at_home().await?;
-        let order = if due.is_empty() {
-            let moves = moves(&directory, &waiting, today);
-            if moves.is_empty() {
-                return Ok(None);
-            }
-            Reorganise {
-                directory: None,
-                told: Vec::new(),
-                moves,
-                who: HUB_WHO.to_owned(),
-                why: why(
-                    directory
-                        .reorganisations()
-                        .iter()
-                        .filter(|row| row.on == today && row.moved),
-                    &directory,
-                ),
-            }
-        } else {
-            let mut editor = Editor::new(&directory);
-            editor.mark_moved(today);
-            let next = editor.finish();
-            let summary = DirectorySummary::default();
-            due_order(
-                directory.version(),
-                &next,
-                &due,
-                &waiting,
-                today,
-                summary,
-                HUB_WHO,
-            )
-        };
-        let counts = self.ledger.reorganise(order).await?;
-        emit(Event::Reorganised { counts });
-        Ok(Some(counts))
-    }
+        let of_today = directory.reorganisations().iter();
+        let of_today = of_today.filter(|row| row.moved && row.on <= today);
+        Reorganise {
+            directory: None,
+            told: Vec::new(),
+            moves,
+            who: HUB_WHO.to_owned(),
+            why: why(of_today.last().into_iter(), directory),
+        }
+    } else {
+        let mut editor = Editor::new(directory);
+        editor.mark_moved(today);
+        let next = editor.finish();
+        let summary = DirectorySummary::default();
+        due_order(
+            directory.version(),
+            &next,
+            &due,
+            &waiting,
+            today,
+            summary,
+            HUB_WHO,
+        )
+    };
+    Ok(Some(ledger.reorganise(order).await?))
 }
 
 /// What a hub looked at, and since when it is so.

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use jiff::Timestamp;
 use truc_directory::{Directory, Resolution};
 use truc_envelope::{DocumentPacket, Packet, Reading, ReceiverChange, StatusPacket, Wrapping};
 use truc_ledger::{
     AttachmentFacts, ConflictPolicy, DocumentChange, DocumentFacts, DocumentSubmission, Plan,
-    PlannedRecipient, ReplacedDocument, StatusSubmission, SubmissionKey,
+    PlannedRecipient, ReplacedDocument, SentLate, StatusSubmission, SubmissionKey,
 };
 use truc_model::warning::WarningLevel;
 use truc_model::wire::WarningLine;
@@ -70,7 +71,10 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
             document_id: document.document_id.clone(),
         },
         sender_code: document.from.organ_id.clone(),
-        facts: facts(document, park),
+        facts: DocumentFacts {
+            sent_late: sent_late(document, verified.received_at(), rules),
+            ..facts(document, park)
+        },
         verdict: verified.verdict().clone(),
         warnings: warnings(verified.reading()),
         recipients,
@@ -107,7 +111,12 @@ pub fn planned_on(directory: &Directory, code: &str, on: Date) -> PlannedRecipie
 /// took over, or to the system that had it. The agency of a closed code stays the one asked for, beside who took
 /// over from it: two that were merged since are two recipients of the document all the same.
 fn ordered(code: &str, rules: &Rules) -> PlannedRecipient {
-    let (directory, on) = (&rules.directory, rules.today);
+    ordered_on(&rules.directory, code, rules.today)
+}
+
+/// See above; on any directory and day.
+#[must_use]
+pub fn ordered_on(directory: &Directory, code: &str, on: Date) -> PlannedRecipient {
     let planned = planned_on(directory, code, on);
     let closed = match directory.resolve(code, on) {
         Resolution::Known { via: Some(via), .. } => via.closed,
@@ -201,6 +210,17 @@ fn plan(resolution: &Resolution) -> Plan {
     }
 }
 
+/// Judged once, by the date of issue: the packet does not know the hour of signing. An order about an earlier
+/// document is no document that was signed to be sent.
+fn sent_late(document: &DocumentPacket, received_at: Timestamp, rules: &Rules) -> Option<SentLate> {
+    let deadlines = rules.deadlines.as_ref()?;
+    let issued = document.promulgation.date?;
+    if !document.business.operation.brings_a_document() {
+        return None;
+    }
+    super::limits::sent_late(deadlines, document.other.priority, issued, received_at)
+}
+
 fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
     // What bears a marking of secrecy is kept as bytes for an authorised person, and shown nowhere.
     let secret = park == Some(ParkCause::SecretMarking);
@@ -235,6 +255,7 @@ fn facts(document: &DocumentPacket, park: Option<ParkCause>) -> DocumentFacts {
                 signature: None,
             })
             .collect(),
+        sent_late: None,
     }
 }
 
@@ -254,7 +275,7 @@ fn route_status(verified: Verified, status: &StatusPacket, rules: &Rules) -> Sta
         size: verified.reading().size,
         code: status.code,
         reporter: verified.sender().clone(),
-        reporter_formerly: directory.formerly(verified.sender(), on),
+        reporter_formerly: directory.filed_under(verified.sender(), verified.system(), on),
         reporter_code: status.from.organ_id.clone(),
         about_formerly: directory.formerly(&about, on),
         about,

@@ -9,6 +9,7 @@ mod documents;
 mod operator;
 mod packets;
 mod place;
+mod reorganise;
 mod retention;
 
 use clap::CommandFactory as _;

@@ -41,7 +41,14 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         }
     }
     let named = resolution.party(&code);
-    let sender = directory.sender(&code, &system, e.rules.today);
+    let speaks_of_old = match &reading.packet {
+        Packet::Status(_) => true,
+        Packet::Document(document) => !document.business.operation.brings_a_document(),
+    };
+    let sender = match speaks_of_old {
+        true => directory.sender_of_old(&code, &system, e.rules.today),
+        false => directory.sender(&code, &system, e.rules.today),
+    };
     if sender.is_none() {
         e.refuse(
             RefusalCode::SenderNotServed,
