@@ -52,7 +52,7 @@ pub enum Command {
     Signatures(signatures::Options),
     /// Send untaken deliveries of a document again, under the same delivery ids
     #[command(
-        after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --recipient 000.20.30.H60 --reason 'khôi phục từ sao lưu' --yes\n\nAn adapter that has a delivery already recognises it by its id. A message goes as a whole.\nThe reason is kept in the ledger: no personal data."
+        after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --recipient 000.20.30.H60 --reason 'khôi phục sao lưu' --yes\n\nAn adapter that has a delivery already recognises it by its id. A message goes as a whole.\nThe reason is kept in the ledger: no personal data."
     )]
     Resend(resend::Options),
     /// Hold deliveries that were never sent, until they are released
@@ -62,12 +62,12 @@ pub enum Command {
     Park(park::Options),
     /// Let held deliveries go
     #[command(
-        after_help = "Examples:\n  truc document release 1234/UBND-VP --reason 'bên gửi đã xác nhận'\n  truc document release 1234/UBND-VP --recipient 000.20.30.H60 --to 000.21.30.H60 --reason 'QĐ 12/QĐ-UBND'\n  truc document release 1234/UBND-VP --authorised --reason 'đã giải mật, công văn 15'\n\nA document with a marking of secrecy is released only with --authorised, which the event says.\nWhat waits because its agency was split needs --to."
+        after_help = "Examples:\n  truc document release 1234/UBND-VP --reason 'bên gửi đã xác nhận'\n  truc document release 1234/UBND-VP --recipient 000.20.30.H60 --to 000.21.30.H60 --reason 'QĐ 12'\n  truc document release 1234/UBND-VP --authorised --reason 'đã giải mật, công văn 15'\n\nA document with a marking of secrecy is released only with --authorised, which the event says.\nWhat waits because its agency was split needs --to."
     )]
     Release(release::Options),
     /// Send deliveries that were never sent to another agency, or by another system
     #[command(
-        after_help = "Examples:\n  truc document reroute 1234/UBND-VP --recipient 000.20.30.H60 --to 000.21.30.H60 --reason 'sáp nhập'\n  truc document reroute 1234/UBND-VP --reason 'đơn vị đã chuyển hệ thống' --yes\n\nWithout --to: the same agencies, by the systems that serve them today. What was published, or\nmay have been, stays: it could be read at both places. What is held is released, not rerouted."
+        after_help = "Examples:\n  truc document reroute 1234/UBND-VP --recipient 000.20.30.H60 --to 000.21.30.H60 --reason 'QĐ 12'\n  truc document reroute 1234/UBND-VP --reason 'đơn vị đã chuyển hệ thống' --yes\n\nWithout --to: the same agencies, by the systems that serve them today. What was published, or\nmay have been, stays: it could be read at both places. What is held is released, not rerouted."
     )]
     Reroute(reroute::Options),
     /// Give up deliveries that are not at their end; the sender is told
