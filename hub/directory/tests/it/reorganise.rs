@@ -395,6 +395,18 @@ fn who_speaks_for_old_codes_after_2025() {
         assert_eq!(next.sender("H60.30", &id("so-tnmt"), on), None);
         assert!(next.formerly(&party("H60.103"), on).contains(&district));
         assert!(!next.formerly(&party("H60.106"), on).contains(&district));
+        // What waited for it went to one of them: what that one's system reports is looked for there too.
+        let filed = next.filed_under(&district, &id("xa-tuyen-quang"), on);
+        assert!(filed.contains(&party("H60.101")) && !filed.contains(&party("H60.106")));
+        assert_eq!(next.filed_under(&district, &id("huyen-tuyen-quang"), on), []);
+        // The gateway by which Hà Giang was reached has what it took: of that it may speak, under the old codes.
+        let axis = id("truc-quoc-gia");
+        for code in ["H22.02", "H22.31.21"] {
+            assert_eq!(next.sender(code, &axis, on), None, "{code}");
+            assert_eq!(next.sender_of_old(code, &axis, on), Some(party(code)), "{code}");
+        }
+        assert_eq!(next.sender_of_old("H60.30.21", &axis, on), None);
+        assert_eq!(next.sender_of_old("H60.204", &axis, on), None);
         // Dissolved: only the system it had.
         assert_eq!(
             next.sender("H60.33", &id("huyen-tuyen-quang"), on),
