@@ -6,6 +6,7 @@
 mod broker;
 mod directory;
 mod documents;
+mod limits;
 mod operator;
 mod packets;
 mod place;
