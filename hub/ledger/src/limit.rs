@@ -7,7 +7,9 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use truc_model::{BusinessState, ChangeState, DocumentUid, LimitKind, Operation, Party, SystemId, Turn, Urgency};
+use truc_model::{
+    BusinessState, ChangeState, DocumentUid, LimitKind, Operation, Party, SystemId, Turn, Urgency,
+};
 
 /// Most limits in one call of [`crate::Ledger::limits_told`] and [`crate::Ledger::limits_settled`].
 pub const LIMITS_MAX: usize = 500;

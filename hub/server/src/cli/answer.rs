@@ -189,6 +189,7 @@ impl From<AppError> for Trouble {
             AppError::NoPassword | AppError::PasswordFile { .. } => {
                 "write the password into a file only the hub can read and name it in the configuration"
             }
+            AppError::Deadlines(_) => "correct limits.calendar and limits.file in the configuration",
             AppError::TrustFile { .. } | AppError::Trust(_) => {
                 "correct seal.anchors and seal.crls in the configuration"
             }

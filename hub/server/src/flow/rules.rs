@@ -16,7 +16,7 @@ use super::checks::secrecy::Markings;
 use crate::config::Config;
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Rules {
     /// Agencies, codes, systems, routes.
     pub directory: Arc<Directory>,

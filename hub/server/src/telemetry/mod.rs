@@ -13,6 +13,7 @@ use truc_model::{DeliveryUid, RefusalCode, SystemId};
 use truc_transport::{BrokerError, BrokerState, PublishError, SettleError};
 
 use crate::config::{Log, LogFormat, StaleCrl};
+use crate::flow::limits::Looked;
 use crate::flow::record::Outcome;
 use crate::flow::retention::Swept;
 use crate::trust::{FilesError, Freshness, List};
@@ -179,6 +180,21 @@ pub enum Event<'a> {
         /// What stale lists are worth to this hub.
         policy: StaleCrl,
     },
+    /// Time limits ran out and were told, or were met after that.
+    Limits {
+        /// How many.
+        looked: Looked,
+    },
+    /// Calendar or time limits do not read; the old ones stay in force. Once for each reason.
+    DeadlinesKept {
+        /// Why.
+        reason: &'a str,
+    },
+    /// The working calendar lacks days or a year: limits are reckoned wrongly. Once a day.
+    CalendarLacks {
+        /// What is missing, counted.
+        findings: usize,
+    },
     /// Deliveries were forwarded long ago and not taken.
     NotTaken {
         /// How many.
@@ -337,6 +353,15 @@ pub fn emit(event: Event<'_>) {
                     tracing::error!(%file, number, %next_update, "revocation list stale, its issuer's certificates are refused");
                 }
             }
+        }
+        Event::Limits { looked } => {
+            tracing::warn!(told = looked.told, settled = looked.settled, "time limits ran out or were met");
+        }
+        Event::DeadlinesKept { reason } => {
+            tracing::error!(reason, "calendar or time limits do not read, the old ones stay in force");
+        }
+        Event::CalendarLacks { findings } => {
+            tracing::warn!(findings, "working calendar lacks days: see truc calendar check");
         }
         Event::NotTaken { deliveries } => {
             tracing::warn!(deliveries, "deliveries forwarded long ago and not taken");

@@ -1,6 +1,7 @@
 //! `truc document …`: documents and where they are.
 
 mod close;
+mod late;
 mod list;
 mod order;
 mod park;
@@ -41,6 +42,11 @@ pub enum Command {
     )]
     Trace(Which),
     /// List what waits in the ledger for too long, and why it does not go out
+    /// List who is late: which limit, since when, by how much, whose turn it is
+    #[command(
+        after_help = "Examples:\n  truc document late\n  truc document late --agency 000.20.30.H60 --kind acceptance\n  truc document late --kind sending --since 01/11/2026\n\nKinds: sending (issued to received), arrival (01), acceptance (02, 03), answer (15, 16).\nThe latest first, in working time by the working calendar.\nWithout --kind: what is open now; sending is judged once and listed by --kind sending."
+    )]
+    Late(late::Options),
     #[command(
         after_help = "Examples:\n  truc document stuck\n  truc document stuck --minutes 30\n\nThe oldest first. Behind a full inbox it goes as soon as that system takes what lies there."
     )]
@@ -51,6 +57,11 @@ pub enum Command {
     )]
     Signatures(signatures::Options),
     /// Send untaken deliveries of a document again, under the same delivery ids
+    /// Print the life of a document at one recipient: every state, every event
+    #[command(
+        after_help = "Examples:\n  truc document states\n  truc document states --json | jq '.[].name'\n\nComputed by the program itself. Signs: ✓ moves, ✓* moves and skips steps, ✓! moves oddly,\ndup again, late older step, warn does not fit, skip left out, rec recorded only, – nothing."
+    )]
+    States,
     #[command(
         after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --recipient 000.20.30.H60 --reason 'khôi phục sao lưu' --yes\n\nAn adapter that has a delivery already recognises it by its id. A message goes as a whole.\nThe reason is kept in the ledger: no personal data."
     )]
@@ -98,6 +109,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Show(which) => match find(&opened, &which.id).await? {
             Found::One(view) => show::show(&opened, &view),
             Found::Other(answer) => Ok(answer),
+        Command::Late(options) => late::late(context, &opened, &options).await,
         },
         Command::Trace(which) => match find(&opened, &which.id).await? {
             Found::One(view) => trace::trace(&opened, &view, context.clock.now()),
