@@ -243,15 +243,23 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
 
     fn value(&mut self, value: &str) {
         self.sink.take(b"=\"");
-        self.escaped(value, |byte| match byte {
-            b'&' => Some("&amp;"),
-            b'<' => Some("&lt;"),
-            b'"' => Some("&quot;"),
-            b'\t' => Some("&#x9;"),
-            b'\n' => Some("&#xA;"),
-            b'\r' => Some("&#xD;"),
-            _ => None,
-        });
+        let bytes = value.as_bytes();
+        let mut from = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            let replacement: &[u8] = match byte {
+                b'&' => b"&amp;",
+                b'<' => b"&lt;",
+                b'"' => b"&quot;",
+                b'\t' => b"&#x9;",
+                b'\n' => b"&#xA;",
+                b'\r' => b"&#xD;",
+                _ => continue,
+            };
+            self.sink.take(&bytes[from..at]);
+            self.sink.take(replacement);
+            from = at + 1;
+        }
+        self.sink.take(&bytes[from..]);
         self.sink.take(b"\"");
     }
 
@@ -275,17 +283,46 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
         }
     }
 
-    /// Text whose carriage returns are line ends as written.
+    /// Text whose carriage returns are line ends as written. Piece by piece, so that a large attachment is still in the
+    /// processor's cache when it comes to be digested.
     fn characters(&mut self, text: &str) {
-        let mut rest = text;
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            let mut length = rest.len().min(PIECE);
+            // A line end of two characters stays in one piece.
+            if rest[length - 1] == b'\r' && rest.get(length) == Some(&b'\n') {
+                length += 1;
+            }
+            let (piece, after) = rest.split_at(length);
+            self.piece(piece);
+            rest = after;
+        }
+    }
+
+    fn piece(&mut self, piece: &[u8]) {
+        let mut rest = piece;
         // Line ends are mended first (XML 1.0 §2.11).
-        while let Some(at) = rest.find('\r') {
-            self.escaped(&rest[..at], text_escape);
+        while let Some(at) = memchr::memchr(b'\r', rest) {
+            self.escaped_text(&rest[..at]);
             self.sink.take(b"\n");
             rest = &rest[at + 1..];
-            rest = rest.strip_prefix('\n').unwrap_or(rest);
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        self.escaped(rest, text_escape);
+        self.escaped_text(rest);
+    }
+
+    fn escaped_text(&mut self, bytes: &[u8]) {
+        let mut from = 0;
+        for at in memchr::memchr3_iter(b'&', b'<', b'>', bytes) {
+            self.sink.take(&bytes[from..at]);
+            self.sink.take(match bytes[at] {
+                b'&' => b"&amp;",
+                b'<' => b"&lt;",
+                _ => b"&gt;",
+            });
+            from = at + 1;
+        }
+        self.sink.take(&bytes[from..]);
     }
 
     /// A comment or processing instruction.
@@ -313,41 +350,10 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
         let mended = text.replace("\r\n", "\n").replace('\r', "\n");
         self.sink.take(mended.as_bytes());
     }
-
-    fn escaped(&mut self, text: &str, escape: fn(u8) -> Option<&'static str>) {
-        let bytes = text.as_bytes();
-        let mut from = 0;
-        for (lane_start, lane) in bytes.chunks(LANES).enumerate().map(|(i, lane)| (i * LANES, lane)) {
-            // One cheap look decides for most of a document; the compiler makes vector code of it.
-            let any = lane.iter().fold(false, |any, byte| {
-                any | matches!(byte, b'&' | b'<' | b'>' | b'"' | b'\t' | b'\n' | b'\r')
-            });
-            if !any {
-                continue;
-            }
-            for (at, byte) in lane.iter().enumerate() {
-                if let Some(replacement) = escape(*byte) {
-                    self.sink.take(&bytes[from..lane_start + at]);
-                    self.sink.take(replacement.as_bytes());
-                    from = lane_start + at + 1;
-                }
-            }
-        }
-        self.sink.take(&bytes[from..]);
-    }
 }
 
-/// Bytes looked at together.
-const LANES: usize = 64;
-
-const fn text_escape(byte: u8) -> Option<&'static str> {
-    match byte {
-        b'&' => Some("&amp;"),
-        b'<' => Some("&lt;"),
-        b'>' => Some("&gt;"),
-        _ => None,
-    }
-}
+/// Bytes of text mended, escaped and digested together.
+const PIECE: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -425,8 +431,8 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_and_escapes_across_lanes() {
-        for before in [0, 1, 62, 63, 64, 65, 127] {
+    fn line_ends_and_escapes_across_pieces() {
+        for before in [0, 1, 62, 63, 64, 65, 127, PIECE - 2, PIECE - 1, PIECE, PIECE + 1] {
             let pad = "x".repeat(before);
             check(
                 &format!("<a>{pad}\r\n>\r&gt;&#13;</a>"),

@@ -374,7 +374,7 @@ impl<'a> Events<'a> {
         if self.open.is_empty() && !is_blank(text) {
             return Err(malformed(range.start, "nothing outside the root element"));
         }
-        if text.contains("]]>") {
+        if memchr::memmem::find(text.as_bytes(), b"]]>").is_some() {
             return Err(malformed(range.start, "no ]]> outside CDATA"));
         }
         Ok(event(range, Kind::Text(text)))

@@ -227,7 +227,10 @@ const LANES: usize = 64;
 
 /// Where the first character stands that XML does not allow (§2.2).
 pub(super) fn first_disallowed(text: &str) -> Option<usize> {
-    let suspect = |byte: &u8| (*byte < b' ') | (*byte == 0xEF);
+    // White space is common in base64, and the only thing below the space that is allowed.
+    let suspect = |byte: &u8| {
+        ((*byte < b' ') & (*byte != b'\t') & (*byte != b'\n') & (*byte != b'\r')) | (*byte == 0xEF)
+    };
     let bytes = text.as_bytes();
     for (index, lane) in bytes.chunks(LANES).enumerate() {
         if !lane.iter().fold(false, |any, byte| any | suspect(byte)) {
