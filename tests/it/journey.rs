@@ -10,6 +10,7 @@ mod directory;
 mod documents;
 mod gateway;
 mod parties;
+mod recall;
 mod statuses;
 mod taken;
 

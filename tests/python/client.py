@@ -270,10 +270,29 @@ def handle(args, channel, taken, method, properties, body: bytes) -> int:
     side = args.out / f"{delivery}.json"
     known = side.exists()
     outcome = {"taken": [delivery]}
+    # An order that overtakes: what was not handed over is withdrawn, on disk before the hub hears of it.
+    codes = facts.get("withdraws-for", [])
+    ordered_back = facts.get("withdraws", [])
+    words = [withdraw(args, str(uuid.UUID(other)), codes) for other in ordered_back]
+    words = [word for word in words if word is not None]
+    # Nothing is left of an order whose deliveries are all withdrawn, and that concerns nothing else.
+    moot = bool(ordered_back) and not codes and len(words) == len(ordered_back)
+    back = withdrawn_for(args, delivery)
+    if back is not None and not known and not is_answer:
+        words.append({"delivery": delivery, **({"for": back} if back else {})})
+        facts["to"] = [code for code in facts["to"] if back and code not in back]
+        if not facts["to"]:
+            outcome = {}
+            moot = True
+    if words:
+        outcome["withdrawn"] = words
+        facts["withdrawn"] = words
     if hashlib.sha256(body).hexdigest() != facts["sha256"]:
         known = True
         reason = "the body's SHA-256 is not that of the header truc-sha256"
         outcome = {"refused": [{"delivery": delivery, "code": "digest-mismatch", "reason": reason}]}
+    elif moot:
+        known = True
     elif not known:
         # The packet first, then its facts: the side file is what says that a delivery is known.
         if not is_answer:
@@ -287,6 +306,26 @@ def handle(args, channel, taken, method, properties, body: bytes) -> int:
     channel.basic_ack(method.delivery_tag)
     print(json.dumps({**facts, "new": not known}, ensure_ascii=False), flush=True)
     return 0 if is_answer or known else 1
+
+
+def withdraw(args, delivery: str, codes: list):
+    """Notes that a delivery must not be stored any more: the word for the hub, or None when it is too late."""
+    if (args.out / f"{delivery}.json").exists() or (args.out / f"{delivery}.edxml").exists():
+        return None
+    before = withdrawn_for(args, delivery)
+    if before != []:
+        # No codes: for all. What was withdrawn for some before stays withdrawn for them.
+        codes = sorted({*codes, *(before or [])}) if codes else []
+        write_durably(args.out / f"{delivery}.withdrawn", json.dumps(codes).encode())
+    else:
+        codes = []
+    return {"delivery": delivery, **({"for": codes} if codes else {})}
+
+
+def withdrawn_for(args, delivery: str):
+    """The codes for which a delivery is withdrawn; an empty list: for all; None: it is not."""
+    note = args.out / f"{delivery}.withdrawn"
+    return json.loads(note.read_bytes()) if note.exists() else None
 
 
 def write_durably(path: pathlib.Path, data: bytes):

@@ -180,6 +180,14 @@ impl Desk {
         })
     }
 
+    /// Whether a document came that was not asked for.
+    pub(super) fn has_document(&self, document: DocumentUid) -> bool {
+        let mut kept = self.kept.iter();
+        kept.any(|delivery| {
+            is(&delivery.message, Outgoing::Document) && speaks_of(&delivery.message, document)
+        })
+    }
+
     /// Goes home; what was not settled goes back to the inbox.
     pub(super) async fn close(self) {
         drop(self.kept);
