@@ -282,8 +282,15 @@ impl AlertSnapshot for SqliteSnapshot {
         self.all(query.bind(limit(max)), read_alert).await
     }
 
+    async fn alert_due(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        let statement = "SELECT 1 AS n FROM alert_post WHERE place <> 'dead' AND moment <= $1 LIMIT 1";
+        let query = sqlx::query(statement).bind(now.as_microsecond());
+        Ok(self.one(query, |row| row.integer("n")).await?.is_some())
+    }
+
     async fn alert_posts(&mut self, max: usize) -> Result<Vec<AlertPost>, StoreError> {
-        let query = sqlx::query("SELECT * FROM alert_post ORDER BY created_at, post LIMIT $1");
+        let query =
+            sqlx::query("SELECT * FROM alert_post ORDER BY place = 'dead', created_at, post LIMIT $1");
         self.all(query.bind(limit(max)), read_post).await
     }
 

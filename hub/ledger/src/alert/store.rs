@@ -83,7 +83,9 @@ pub trait AlertSnapshot: Send {
     async fn alert_count(&mut self) -> Result<u64, StoreError>;
     /// Alerts of which something must be told, oldest first.
     async fn alerts_untold(&mut self, max: usize) -> Result<Vec<AlertRow>, StoreError>;
-    /// Messages to channels, oldest first.
+    /// Whether a message to a channel can be sent at `now`.
+    async fn alert_due(&mut self, now: Timestamp) -> Result<bool, StoreError>;
+    /// Messages to channels, dead letters last, each oldest first.
     async fn alert_posts(&mut self, max: usize) -> Result<Vec<AlertPost>, StoreError>;
     /// What is wrong with inboxes, by system; those with nothing in the ledger are left out. `attempts` is
     /// what counts as failing, `before` as untaken.

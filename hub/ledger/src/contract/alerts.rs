@@ -356,7 +356,9 @@ pub async fn what_ends_before_it_is_told_is_one_line(bench: &dyn Bench) {
     route(&hub, &["a"]).await;
     raise(&hub, Raise::new(AlertKind::BrokerAway, "hub-3")).await;
     route(&hub, &["a"]).await;
+    assert!(hub.ledger.alert_due().await.unwrap());
     let posts = claim(&hub).await;
+    assert!(!hub.ledger.alert_due().await.unwrap());
     let lines: Vec<(&str, AlertChange, Severity)> = posts[0]
         .lines
         .iter()

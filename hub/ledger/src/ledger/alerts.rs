@@ -88,7 +88,15 @@ impl Ledger {
         Ok(self.snapshot().await?.alerts_untold(ALERT_ROUTED_MAX).await?)
     }
 
-    /// Messages to channels that are not sent, dead letters among them, oldest first, at most [`PAGE_MAX`].
+    /// Whether a message to a channel waits to be sent now: a look that costs less than a claim.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn alert_due(&self) -> Result<bool, LedgerError> {
+        Ok(self.snapshot().await?.alert_due(self.clock.now()).await?)
+    }
+
+    /// Messages to channels that are not sent, dead letters last, each oldest first, at most [`PAGE_MAX`].
     ///
     /// # Errors
     /// [`LedgerError::Store`].

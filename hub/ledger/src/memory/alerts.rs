@@ -129,8 +129,13 @@ impl AlertSnapshot for MemorySnapshot {
         Ok(rows)
     }
 
+    async fn alert_due(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.0.alert_posts.values().any(|post| post.is_due(now)))
+    }
+
     async fn alert_posts(&mut self, max: usize) -> Result<Vec<AlertPost>, StoreError> {
         let mut posts = posts(&self.0, |_| true);
+        posts.sort_by_key(|post| matches!(post.place, PostPlace::Dead { .. }));
         posts.truncate(max);
         Ok(posts)
     }

@@ -76,9 +76,7 @@ impl Sender {
             max: room,
         };
         // Looked at first: a claim is a commit, and most of the time nothing waits.
-        let now = self.clock.now();
-        let posts = self.ledger.alert_posts().await?;
-        if !posts.iter().any(|post| post.is_due(now)) {
+        if !self.ledger.alert_due().await? {
             return Ok(());
         }
         for post in self.ledger.claim_alerts(claim).await? {

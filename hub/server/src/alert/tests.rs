@@ -352,3 +352,63 @@ async fn without_a_ledger_it_gets_out_and_is_recorded_afterwards() {
     assert_eq!(events.len(), 1);
     hub.end().await;
 }
+
+#[tokio::test]
+async fn the_command_tries_every_channel_and_says_what_came_back() {
+    use clap::Parser as _;
+
+    use crate::cli::{Cli, Context, Exit, answer};
+
+    let world = World::new();
+    let (good, bad) = (Server::start().await, Server::start().await);
+    let secret = world.dir.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").unwrap();
+    let channel = |name: &str, server: &Server| {
+        format!(
+            "[[alert.channels]]\nkind = \"webhook\"\nname = \"{name}\"\nurl = \"{}\"\nsecret_file = \"secret\"\n",
+            server.url("/")
+        )
+    };
+    let file = world.dir.path().join("truc.toml");
+    std::fs::write(&file, channel("good", &good) + &channel("bad", &bad)).unwrap();
+    let ask = async |line: &str| {
+        let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+        let context = Context {
+            global: crate::cli::Global {
+                config: Some(file.clone()),
+                json: false,
+            },
+            clock: Arc::clone(&world.clock) as _,
+            random: Arc::new(SeededRandom::new(1)),
+        };
+        answer(&context, cli.command).await
+    };
+    bad.answer(Answer::redirect("http://127.0.0.1:1/"));
+    let said = ask("truc alert test").await.unwrap();
+    assert_eq!(said.exit, Exit::Finding);
+    let lines = said.json["channels"].as_array().unwrap();
+    assert_eq!(
+        (&lines[0]["channel"], &lines[0]["sent"]),
+        (&"good".into(), &true.into())
+    );
+    assert_eq!(
+        (&lines[1]["channel"], &lines[1]["failure"]),
+        (&"bad".into(), &"redirected".into())
+    );
+    assert!(
+        said.text.contains("ĐƯỢC") && said.text.contains("HTTP 302"),
+        "{}",
+        said.text
+    );
+    let request = within(good.next()).await.json();
+    assert_eq!(
+        (&request["test"], &request["lines"]),
+        (&true.into(), &Value::Array(vec![]))
+    );
+    within(bad.next()).await;
+    let one = ask("truc alert test --channel bad").await.unwrap();
+    assert_eq!(one.exit, Exit::Fine, "{}", one.text);
+    assert_eq!(good.waiting(), 0);
+    let trouble = ask("truc alert test --channel none").await.unwrap_err();
+    assert!(trouble.next.contains("good, bad"), "{trouble}");
+}
