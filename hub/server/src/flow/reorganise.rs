@@ -213,13 +213,13 @@ pub async fn look(
             return Ok(None);
         }
         let of_today = directory.reorganisations().iter();
-        let of_today = of_today.filter(|row| row.moved && row.on <= today);
+        let mut of_today = of_today.filter(|row| row.moved && row.on <= today);
         Reorganise {
             directory: None,
             told: Vec::new(),
             moves,
             who: HUB_WHO.to_owned(),
-            why: why(of_today.last().into_iter(), directory),
+            why: why(of_today.next_back().into_iter(), directory),
         }
     } else {
         let mut editor = Editor::new(directory);
