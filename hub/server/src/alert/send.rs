@@ -92,11 +92,8 @@ impl Sender {
 
     /// Comes back when an attempt ended, and with `None` at once when nothing is being sent.
     pub async fn ended(&mut self) -> Option<(AlertPost, Result<Sent, SendError>)> {
-        match self.sending.join_next().await? {
-            Ok(ended) => Some(ended),
-            // A defect of a channel: the lease ends, and the message goes again.
-            Err(_) => None,
-        }
+        // A defect of a channel: the lease ends, and the message goes again.
+        self.sending.join_next().await?.ok()
     }
 
     /// Whether something is being sent.

@@ -190,7 +190,7 @@ async fn from_wrong_to_well_again_by_both_channels() {
     within(hub.routed()).await;
     assert_eq!(room.waiting(), 0, "they gather");
     world.clock.advance(30);
-    let mut messages = vec![within(room.next()).await.json(), within(room.next()).await.json()];
+    let mut messages = [within(room.next()).await.json(), within(room.next()).await.json()];
     messages.sort_by_key(|message| message["kind"].as_str().unwrap().to_owned());
     assert_eq!(subjects(&messages[0]), ["raised so", "raised xa"]);
     assert_eq!(subjects(&messages[1]), ["raised hub-1"]);

@@ -42,15 +42,6 @@ const CLOCK_WAIT: Duration = Duration::from_secs(5);
 /// Bytes of a megabyte.
 const MB: u64 = 1 << 20;
 
-/// What is judged by each look: an open alert of such a kind that the look did not find is over.
-const OF_ALL: [AlertKind; 5] = [
-    AlertKind::NotTaken,
-    AlertKind::ScheduledStuck,
-    AlertKind::PublishFailing,
-    AlertKind::DeadLetter,
-    AlertKind::CertificateExpires,
-];
-
 /// States of affairs of one hub. When a hub is no more, nobody confirms them, and they settle.
 const OF_ONE_HUB: [AlertKind; 7] = [
     AlertKind::BrokerAway,
@@ -89,6 +80,9 @@ struct Seldom {
     certificates: Option<Vec<Raise>>,
     clock: Option<Option<Raise>>,
 }
+
+/// How many messages are in some trouble, and since when.
+type Judge = fn(&InboxTrouble, Timestamp) -> Option<(u64, Option<Timestamp>)>;
 
 /// What one look found.
 #[derive(Default)]
@@ -207,7 +201,7 @@ impl Watcher {
             .ledger
             .inbox_troubles(settings.publish_failing.max(1), late)
             .await?;
-        let of = |kind, judge: fn(&InboxTrouble, Timestamp) -> Option<(u64, Option<Timestamp>)>| {
+        let of = |kind, judge: Judge| {
             let judged = troubles.iter().filter_map(move |trouble| {
                 let (count, since) = judge(trouble, stuck)?;
                 let raise = Raise::of_system(kind, trouble.system.clone()).with("deliveries", count);
@@ -524,6 +518,15 @@ mod tests {
             cleared: None,
         }
     }
+
+    /// What each look judges for all subjects.
+    const OF_ALL: [AlertKind; 5] = [
+        AlertKind::NotTaken,
+        AlertKind::ScheduledStuck,
+        AlertKind::PublishFailing,
+        AlertKind::DeadLetter,
+        AlertKind::CertificateExpires,
+    ];
 
     const PATIENCE: Patience = Patience {
         grow: SignedDuration::from_secs(1_000),

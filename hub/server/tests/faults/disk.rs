@@ -5,15 +5,19 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use truc_ledger::alert::{AlertKey, AlertPost, AlertRow, AlertTransaction, AllowanceRow};
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, Head};
+use truc_ledger::limit::{LimitKey, LimitRow};
 use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
 use truc_ledger::store::{DeliveryOwner, InboxQueue, NumberKey, RefusalLike};
 use truc_ledger::{MemoryStore, Snapshot, Store, StoreError, Transaction};
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Sha256, SystemId};
+use truc_model::{
+    AlertPostUid, AlertUid, DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId,
+};
 
 /// See the module.
 #[derive(Clone, Default)]
@@ -115,6 +119,21 @@ impl Transaction for Guarded {
     async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Rows<OutboxRow> {
         self.inner.forwarded_to(system, max).await
     }
+    async fn amending(&mut self, of: &[DocumentUid]) -> Rows<DocumentRow> {
+        self.inner.amending(of).await
+    }
+    async fn known_ids(&mut self, of: &[String]) -> Rows<String> {
+        self.inner.known_ids(of).await
+    }
+    async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Rows<OutboxRow> {
+        self.inner.waiting_orders(now, max).await
+    }
+    async fn waiting_for(&mut self, parties: &[Party], max: usize) -> Rows<(DocumentUid, u32)> {
+        self.inner.waiting_for(parties, max).await
+    }
+    async fn limits(&mut self, keys: &[LimitKey]) -> Rows<LimitRow> {
+        self.inner.limits(keys).await
+    }
     async fn bodies(&mut self, of: &[Sha256]) -> Rows<(Sha256, Arc<[u8]>)> {
         self.inner.bodies(of).await
     }
@@ -139,5 +158,30 @@ impl Transaction for Guarded {
     }
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
         self.inner.commit().await
+    }
+}
+
+#[async_trait]
+impl AlertTransaction for Guarded {
+    async fn alerts_open(&mut self, keys: &[AlertKey]) -> Rows<AlertRow> {
+        self.inner.alerts_open(keys).await
+    }
+    async fn alerts_by_id(&mut self, alerts: &[AlertUid]) -> Rows<AlertRow> {
+        self.inner.alerts_by_id(alerts).await
+    }
+    async fn posts_by_id(&mut self, posts: &[AlertPostUid]) -> Rows<AlertPost> {
+        self.inner.posts_by_id(posts).await
+    }
+    async fn posts_gathering(&mut self, channels: &[String]) -> Rows<AlertPost> {
+        self.inner.posts_gathering(channels).await
+    }
+    async fn posts_due(&mut self, now: Timestamp, channel: &str, max: usize) -> Rows<AlertPost> {
+        self.inner.posts_due(now, channel, max).await
+    }
+    async fn posts_dead(&mut self, max: usize) -> Rows<AlertPost> {
+        self.inner.posts_dead(max).await
+    }
+    async fn allowances(&mut self, channels: &[String]) -> Rows<AllowanceRow> {
+        self.inner.allowances(channels).await
     }
 }
