@@ -213,7 +213,7 @@ impl Ledger {
     }
 
     /// The hub is about to take these messages out of an inbox that nobody reads. Gives those that may go: they
-    /// were ordered back, were forwarded, and went out no more than once. Call [`Ledger::cleaned`] once they are
+    /// were ordered back for all they are for, were forwarded, and went out no more than once. Call [`Ledger::cleaned`] once they are
     /// out for certain; when the hub is killed in between they stay as they are, and the order that lies in
     /// the inbox settles them.
     ///
@@ -223,8 +223,7 @@ impl Ledger {
         self.clean(cleaning, Command::CleaningBegun).await
     }
 
-    /// These messages are out of the inbox, and nobody had them: withdrawn for those they were ordered back for,
-    /// scheduled again for the others. Gives those that changed.
+    /// These messages are out of the inbox, and nobody had them: withdrawn. Gives those that changed.
     ///
     /// # Errors
     /// As [`Ledger::cleaning_begun`].

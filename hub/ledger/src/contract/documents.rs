@@ -245,7 +245,7 @@ pub async fn another_document_under_the_same_identity_is_parked(bench: &dyn Benc
     assert!(hub.view(receipt.document).await.document.held);
     let Fact::DocumentParked {
         cause, recipients, ..
-    } = hub.last_event().await.fact
+    } = hub.last_of(EventKind::DocumentParked).await.fact
     else {
         panic!("expected a park");
     };

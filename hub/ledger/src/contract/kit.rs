@@ -273,6 +273,13 @@ impl Hub {
         self.events().await.get(&kind).copied().unwrap_or(0)
     }
 
+    /// The last event of a kind: what it raised or told may follow it.
+    pub async fn last_of(&self, kind: EventKind) -> Event {
+        let rows = self.ledger.events(1, usize::MAX).await.unwrap();
+        let row = rows.iter().rev().find(|row| row.kind == kind).unwrap();
+        row.event().unwrap()
+    }
+
     pub async fn last_event(&self) -> Event {
         let head = self.ledger.head().await.unwrap();
         let rows = self.ledger.events(head.seq, 1).await.unwrap();
@@ -311,6 +318,7 @@ pub fn facts(id: &str) -> DocumentFacts {
             note: None,
             signature: None,
         }],
+        sent_late: None,
     }
 }
 

@@ -11,11 +11,16 @@
 )]
 
 pub mod alerts;
+pub mod change_kit;
 pub mod changes;
 pub mod documents;
 pub mod forwarding;
 pub mod histories;
+#[cfg(test)]
+mod interleavings;
 pub mod kit;
+#[cfg(test)]
+mod lives;
 pub mod limits;
 pub mod operator;
 pub mod questions;
@@ -187,10 +192,10 @@ macro_rules! contract_tests {
                 an_answer_is_expected_of_who_has_the_document,
                 each_level_is_told_once,
                 an_order_itself_is_not_to_be_accepted,
+                an_update_is_a_document_to_those_it_adds,
                 what_is_late_is_listed_by_urgency_age_and_party,
                 too_many_limits_in_one_call,
                 documents_that_came_late_are_listed,
-                an_update_is_a_document_to_those_it_adds,
             }
             alerts {
                 an_alert_is_raised_once_grows_and_ends,

@@ -300,7 +300,7 @@ pub async fn notes_are_events(bench: &dyn Bench) {
         size: 0,
     };
     assert_eq!(hub.ledger.note(dead).await.unwrap(), 2);
-    let Fact::DeadLettered { reason, .. } = hub.last_event().await.fact else {
+    let Fact::DeadLettered { reason, .. } = hub.last_of(EventKind::DeadLettered).await.fact else {
         panic!("expected a dead letter");
     };
     assert_eq!(reason.len(), crate::command::NOTE_WORD_MAX);
@@ -312,7 +312,8 @@ pub async fn notes_are_events(bench: &dyn Bench) {
     hub.ledger.note(changed).await.unwrap();
     assert_eq!(
         hub.ledger.note(Note::HubStopped { hub: owner() }).await.unwrap(),
-        4
+        5,
+        "the dead letter raised an alert"
     );
     hub.sound().await;
 }

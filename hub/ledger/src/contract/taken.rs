@@ -69,7 +69,7 @@ pub async fn only_the_system_it_is_for_can_take_it(bench: &dyn Bench) {
         unknown,
         unknown_count,
         ..
-    } = hub.last_event().await.fact
+    } = hub.last_of(EventKind::TakenOdd).await.fact
     else {
         panic!("expected an odd one");
     };

@@ -7,7 +7,7 @@ use truc_model::{
 };
 
 use super::Bench;
-use super::changes::{document, four, packet, recall, row, three, told, two, withdrawn};
+use super::change_kit::{document, four, packet, recall, row, three, told, two, withdrawn};
 use super::kit::{Hub, agency, deliveries, refusal_of};
 use crate::{
     Claimed, DocumentChange, DocumentSubmission, PlannedRecipient, PublishFailure, ReplacedDocument,
@@ -82,7 +82,7 @@ pub async fn an_update_follows_its_document_and_is_answered(bench: &dyn Bench) {
     let second = Some(order.document);
     assert_eq!(first, [(Some(uid), 0), (Some(uid), 0), (second, 0), (second, 0)]);
     for message in carriers(&claimed) {
-        super::changes::fail(&hub, message.delivery, PublishFailure::Nacked).await;
+        super::change_kit::fail(&hub, message.delivery, PublishFailure::Nacked).await;
     }
     let request = crate::ClaimRequest {
         max: 1,

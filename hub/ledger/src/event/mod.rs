@@ -7,14 +7,18 @@
 
 mod canonical;
 mod fact;
+mod kind;
+mod parts;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use truc_model::{DocumentUid, Sha256};
 
 pub use canonical::{DEPTH_MAX, NotCanonical, canonical};
+pub use fact::Fact;
 pub(crate) use fact::micros;
-pub use fact::{AcceptedRecipient, EventKind, Fact, OrderedRecipient, RepeatedBy, SentRecipient, TakenBy};
+pub use kind::EventKind;
+pub use parts::{AcceptedRecipient, OrderedRecipient, RepeatedBy, SentRecipient, TakenBy};
 
 /// The digest that the first event names as the one before it.
 pub const GENESIS: Sha256 = Sha256::from_bytes([0; 32]);

@@ -105,7 +105,7 @@ fn recalls(work: &Work, s: &DocumentSubmission, document_id: &str) -> Result<Cha
     let mut repeated = 0;
     for addressee in &mut addressees {
         match take_back(work, document, addressee, ChangeOrder::Recall) {
-            Asked::Effect(row) => effects.push((ChangeOrder::Recall, row)),
+            Asked::Effect(row) => effects.push((ChangeOrder::Recall, *row)),
             Asked::Repeated => repeated += 1,
             Asked::Stranger => {}
         }
@@ -132,7 +132,7 @@ fn recalls(work: &Work, s: &DocumentSubmission, document_id: &str) -> Result<Cha
 
 enum Asked {
     /// This recipient is asked; the row is as it was before.
-    Effect(RecipientRow),
+    Effect(Box<RecipientRow>),
     Repeated,
     Stranger,
 }
@@ -155,7 +155,7 @@ fn take_back(work: &Work, document: DocumentUid, addressee: &mut Addressee, orde
         }
         Reach::Taken => follow_if_lost(addressee, &row),
     }
-    Asked::Effect(row)
+    Asked::Effect(Box::new(row))
 }
 
 /// Whether its sender took it back before it was handed over.
@@ -198,14 +198,14 @@ fn updates(
     for (place, addressee) in addressees.iter_mut().enumerate() {
         if place >= staying {
             if let Asked::Effect(row) = take_back(work, document, addressee, ChangeOrder::Removal) {
-                effects.push((ChangeOrder::Removal, row));
+                effects.push((ChangeOrder::Removal, *row));
                 goes += 1;
             }
             continue;
         }
         match update(work, document, addressee) {
             Updated::Asked(row) => {
-                effects.push((ChangeOrder::Update, row));
+                effects.push((ChangeOrder::Update, *row));
                 goes += 1;
             }
             Updated::New => goes += 1,
@@ -227,7 +227,7 @@ fn updates(
 }
 
 enum Updated {
-    Asked(RecipientRow),
+    Asked(Box<RecipientRow>),
     /// For this agency it is a new document.
     New,
     /// Its document was taken back.
@@ -258,7 +258,7 @@ fn update(work: &Work, document: DocumentUid, addressee: &mut Addressee) -> Upda
         }
         TransportState::Withdrawn { .. } => {}
     }
-    Updated::Asked(row)
+    Updated::Asked(Box::new(row))
 }
 
 fn replaces(work: &Work, s: &DocumentSubmission, replaced: &[ReplacedDocument]) -> ChangePlan {
@@ -404,6 +404,7 @@ pub(super) fn apply(
     plan: &ChangePlan,
     waits: bool,
 ) -> Result<(), LedgerError> {
+    let mut taken_back: Vec<DocumentUid> = Vec::new();
     for kind in ChangeOrder::ALL {
         let rows: Vec<&RecipientRow> = plan
             .effects
@@ -421,10 +422,16 @@ pub(super) fn apply(
             }
         }
         for document in documents {
+            if kind.takes_back() && !taken_back.contains(&document) {
+                taken_back.push(document);
+            }
             let rows = rows.iter().filter(|row| row.document == document);
             let rows: Vec<RecipientRow> = rows.map(|row| (*row).clone()).collect();
             ask(work, s, by, kind, document, &rows)?;
         }
+    }
+    for document in taken_back {
+        recall::forget(work, document, &s.key.system)?;
     }
     Ok(())
 }

@@ -446,7 +446,7 @@ fn post_deliveries(
         let on_board = on_board.filter(|(row, _)| row.delivery == Some(delivery));
         let paces = on_board.map(|(_, addressee)| addressee.pace);
         work.move_outbox(delivery, |row| {
-            row.priority = change::priority(row.priority, paces)
+            row.priority = change::priority(row.priority, paces);
         });
     }
 }

@@ -107,7 +107,8 @@ pub(super) fn out_system(work: &Work, primary: &RecipientRow) -> Option<SystemId
     out.find_map(|row| row.system.clone())
 }
 
-/// Takes a document back from these recipients, at most one per party: the overlay is moved elsewhere.
+/// Takes a document back from these recipients, at most one per party. The overlay is moved elsewhere, and the
+/// bytes go with [`forget`], once everything the order does is done.
 pub(super) fn take_back(
     work: &mut Work,
     primaries: &[RecipientRow],
@@ -140,13 +141,7 @@ pub(super) fn take_back(
             .collect();
         withdraw(work, &rows, cause, WithdrawProof::NeverLeft, order.system)?;
     }
-    order_back(work, &out, order)?;
-    let mut documents: Vec<DocumentUid> = primaries.iter().map(|row| row.document).collect();
-    documents.dedup();
-    for document in documents {
-        forget(work, document, order)?;
-    }
-    Ok(())
+    order_back(work, &out, order)
 }
 
 /// Withdraws recipients that were not handed over, and tells the sender. The caller has the proof.
@@ -254,14 +249,14 @@ pub(super) fn settle(work: &mut Work, document: DocumentUid, delivery: DeliveryU
     }
 }
 
-/// Deletes the bytes of a document of which the last holder was recalled, if nothing else names them.
-fn forget(work: &mut Work, document: DocumentUid, order: &Order<'_>) -> Result<(), LedgerError> {
+/// Deletes the bytes of a document that was taken back from its last holder, if nothing else names them.
+pub(super) fn forget(work: &mut Work, document: DocumentUid, by: &SystemId) -> Result<(), LedgerError> {
     let row = work.document(document)?;
     let (sha256, size) = (row.sha256, row.size);
     if !is_held_by_none(work, sha256) {
         return Ok(());
     }
-    let who = order.system.as_str();
+    let who = by.as_str();
     retention::delete_bodies(
         work,
         Some(document),

@@ -309,6 +309,7 @@ fn record(
         };
         let row = row.clone();
         recall::take_back(work, &[row], &order)?;
+        recall::forget(work, document, &s.key.system)?;
     }
     answer(work, s, &row, event, effect, delivery.is_some())
 }

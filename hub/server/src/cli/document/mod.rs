@@ -11,6 +11,7 @@ mod reroute;
 mod resend;
 mod show;
 mod signatures;
+mod states;
 mod stuck;
 mod tell;
 mod trace;
@@ -41,12 +42,12 @@ pub enum Command {
         after_help = "Examples:\n  truc document trace 1234/UBND-VP\n  truc document trace 000.00.00.H60,2026/11/23,1234/UBND-VP\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation."
     )]
     Trace(Which),
-    /// List what waits in the ledger for too long, and why it does not go out
     /// List who is late: which limit, since when, by how much, whose turn it is
     #[command(
         after_help = "Examples:\n  truc document late\n  truc document late --agency 000.20.30.H60 --kind acceptance\n  truc document late --kind sending --since 01/11/2026\n\nKinds: sending (issued to received), arrival (01), acceptance (02, 03), answer (15, 16).\nThe latest first, in working time by the working calendar.\nWithout --kind: what is open now; sending is judged once and listed by --kind sending."
     )]
     Late(late::Options),
+    /// List what waits in the ledger for too long, and why it does not go out
     #[command(
         after_help = "Examples:\n  truc document stuck\n  truc document stuck --minutes 30\n\nThe oldest first. Behind a full inbox it goes as soon as that system takes what lies there."
     )]
@@ -56,12 +57,12 @@ pub enum Command {
         after_help = "Examples:\n  truc document signatures --since 01/11/2026 --until 30/11/2026\n  truc document signatures --json | jq .answered_by\n\nOf documents accepted in the period; refusals because of a signature are counted apart.\nWords: docs/reference/xml-signature.md, pdf-signature.md."
     )]
     Signatures(signatures::Options),
-    /// Send untaken deliveries of a document again, under the same delivery ids
     /// Print the life of a document at one recipient: every state, every event
     #[command(
         after_help = "Examples:\n  truc document states\n  truc document states --json | jq '.[].name'\n\nComputed by the program itself. Signs: ✓ moves, ✓* moves and skips steps, ✓! moves oddly,\ndup again, late older step, warn does not fit, skip left out, rec recorded only, – nothing."
     )]
     States,
+    /// Send untaken deliveries of a document again, under the same delivery ids
     #[command(
         after_help = "Examples:\n  truc document resend 1234/UBND-VP --reason 'hộp nhận bị xóa nhầm'\n  truc document resend 1234/UBND-VP --recipient 000.20.30.H60 --reason 'khôi phục sao lưu' --yes\n\nAn adapter that has a delivery already recognises it by its id. A message goes as a whole.\nThe reason is kept in the ledger: no personal data."
     )]
@@ -101,15 +102,18 @@ pub struct Which {
 /// # Errors
 /// [`Trouble`] when the ledger cannot be read, or the order cannot be carried out.
 pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer, Trouble> {
+    if matches!(command, Command::States) {
+        return states::states();
+    }
     let opened = Opened::open(context).await?;
     match command {
         Command::List(options) => list::list(&opened, &options).await,
         Command::Signatures(options) => signatures::signatures(&opened, &options).await,
+        Command::Late(options) => late::late(context, &opened, &options).await,
         Command::Stuck(options) => stuck::stuck(context, &opened, &options).await,
         Command::Show(which) => match find(&opened, &which.id).await? {
             Found::One(view) => show::show(&opened, &view),
             Found::Other(answer) => Ok(answer),
-        Command::Late(options) => late::late(context, &opened, &options).await,
         },
         Command::Trace(which) => match find(&opened, &which.id).await? {
             Found::One(view) => trace::trace(&opened, &view, context.clock.now()),
@@ -119,6 +123,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Release(options) => release::release(context, &opened, &options).await,
         Command::Reroute(options) => reroute::reroute(context, &opened, &options).await,
         Command::Close(options) => close::close(context, &opened, &options).await,
+        Command::States => states::states(),
         Command::Resend(options) => match find(&opened, &options.order.which.id).await? {
             Found::One(view) => resend::resend(context, &opened, &view, &options).await,
             Found::Other(answer) => Ok(answer),
