@@ -38,7 +38,7 @@ fn python() -> Result<PathBuf, StageError> {
     Ok(python)
 }
 
-fn run(command: &mut Command) -> Result<Output, StageError> {
+pub(super) fn run(command: &mut Command) -> Result<Output, StageError> {
     let output = command.output().doing(&format!("running {command:?}"))?;
     check(output.status.success(), || {
         format!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr))
@@ -46,7 +46,7 @@ fn run(command: &mut Command) -> Result<Output, StageError> {
     Ok(output)
 }
 
-fn client(stage: &Stage, system: &Connected, verb: &str) -> Result<Command, StageError> {
+pub(super) fn client(stage: &Stage, system: &Connected, verb: &str) -> Result<Command, StageError> {
     let mut command = Command::new(python()?);
     command
         .arg(root().join("tests/python/client.py"))

@@ -24,6 +24,8 @@ use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Doing, Stage, StageError, until};
 use truc_tests::{check, play, set};
 
+use crate::python::{client, run};
+
 use super::desk::{Desk, delivery_id};
 use super::{
     Agency, ENVIRONMENT, HAM_YEN, LAM_BINH, OFFICE, PHU_LUU, TUYEN_QUANG, asked_back, letter, named,
@@ -158,6 +160,135 @@ fn at_home_or_in_an_inbox_that_nobody_reads() {
         sound(&ledger).await?;
         sender.close().await;
         office.close().await;
+        Ok(())
+    });
+}
+
+/// A client in another language, which knows the wire from its page alone.
+#[test]
+fn a_python_client_obeys_the_order() {
+    play(async {
+        let set = set("recall-python", "").await?;
+        let stage = &set.stage;
+        let _hub = stage.start_hub(None)?;
+        let mut sender = Desk::open(stage, "so-tnmt").await?;
+        let ledger = stage.ledger().await?;
+        // Somebody reads the inbox, and settles nothing: the hub does not clean it.
+        let mut reader = Desk::open(stage, "ubnd-tinh").await?;
+        let (sent, other) = (
+            letter(ENVIRONMENT, &[OFFICE], 1),
+            letter(ENVIRONMENT, &[OFFICE], 2),
+        );
+        let document = uid(&sender.send(&sent).await?)?;
+        let kept = uid(&sender.send(&other).await?)?;
+        let held = [reader.document(document).await?, reader.document(kept).await?];
+        stands(&ledger, document, OFFICE, "forwarded").await?;
+        let order = submitted(&mut sender, &recall(&sent, &[OFFICE], 3)).await?;
+        let ordered = reader.document(order).await?;
+        stands(&ledger, order, OFFICE, "forwarded").await?;
+        drop((held, ordered));
+        reader.close().await;
+
+        let out = stage.dir.join("python-inbox");
+        let mut receive = client(stage, stage.system("ubnd-tinh")?, "receive")?;
+        receive
+            .arg("--out")
+            .arg(&out)
+            .args(["--count", "1", "--timeout", "60"]);
+        tokio::task::spawn_blocking(move || run(&mut receive))
+            .await
+            .doing("receiving")??;
+        let proof = WithdrawProof::AdapterSaid;
+        withdrawn(
+            &ledger,
+            &mut sender,
+            document,
+            OFFICE,
+            WithdrawCause::Recalled,
+            proof,
+        )
+        .await?;
+        stands(&ledger, kept, OFFICE, "taken").await?;
+        let files = std::fs::read_dir(&out)
+            .doing("reading the inbox")?
+            .filter_map(Result::ok);
+        let packets: Vec<Vec<u8>> = files
+            .filter(|entry| entry.path().extension().is_some_and(|end| end == "edxml"))
+            .filter_map(|entry| std::fs::read(entry.path()).ok())
+            .collect();
+        check(packets == [other.packet()], || {
+            format!("{} packets, or other bytes", packets.len())
+        })?;
+        sound(&ledger).await?;
+        sender.close().await;
+        Ok(())
+    });
+}
+
+/// Killed while it cleans an inbox, before and after the message is out: nothing untrue is recorded, and the order settles it.
+#[test]
+fn killed_while_it_cleans_an_inbox() {
+    play(async {
+        for (step, in_inbox) in [("cleaning-begun:1", true), ("cleaning-taken-out:1", false)] {
+            let name = format!("recall-{}", &step[9..step.len() - 2]);
+            let set = set(&name, "").await?;
+            let stage = &set.stage;
+            let mut hub = stage.start_hub(Some(step))?;
+            let mut sender = Desk::open(stage, "so-tnmt").await?;
+            let ledger = stage.ledger().await?;
+            let (sent, other) = (
+                letter(ENVIRONMENT, &[OFFICE], 1),
+                letter(ENVIRONMENT, &[OFFICE], 2),
+            );
+            let document = uid(&sender.send(&sent).await?)?;
+            let kept = uid(&sender.send(&other).await?)?;
+            stands(&ledger, document, OFFICE, "forwarded").await?;
+            stands(&ledger, kept, OFFICE, "forwarded").await?;
+            let order = submitted(&mut sender, &recall(&sent, &[OFFICE], 3)).await?;
+            until("the hub to die", async || hub.ended().ok().flatten()).await?;
+
+            let _hub = stage.start_hub(None)?;
+            // Nobody can prove any more that nobody had it: it stays as it was.
+            let last = uid(&sender.send(&letter(ENVIRONMENT, &[OFFICE], 4)).await?)?;
+            stands(&ledger, last, OFFICE, "forwarded").await?;
+            let [state, ..] = standing(&ledger, document, OFFICE).await?;
+            check(state == "forwarded", || format!("{step}: {state}"))?;
+
+            let mut office = Desk::open(stage, "ubnd-tinh").await?;
+            let order = office.document(order).await?;
+            let withdraws = order.properties.list(header::WITHDRAWS).join(",");
+            let ordered = delivery_id(&order);
+            office
+                .say(&format!(
+                    "{{\"withdrawn\":[{{\"delivery\":\"{withdraws}\"}}],\"taken\":[\"{ordered}\"]}}"
+                ))
+                .await?;
+            order.ack().await.doing("settling")?;
+            let proof = WithdrawProof::AdapterSaid;
+            withdrawn(
+                &ledger,
+                &mut sender,
+                document,
+                OFFICE,
+                WithdrawCause::Recalled,
+                proof,
+            )
+            .await?;
+            // What else lay in the inbox is there, once, and unharmed.
+            for (uid, packet) in [(kept, Some(other.packet())), (last, None)] {
+                let came = office.document(uid).await?;
+                check(packet.is_none_or(|packet| came.body == packet), || {
+                    "other bytes".to_owned()
+                })?;
+                office.take(came).await?;
+            }
+            check(office.has_document(document) == in_inbox, || {
+                format!("{step}: in the inbox or not")
+            })?;
+            sound(&ledger).await?;
+            sender.close().await;
+            office.close().await;
+        }
         Ok(())
     });
 }

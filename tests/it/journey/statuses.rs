@@ -84,15 +84,15 @@ const ROWS: [Row; 26] = [
     row(LAM_BINH, Rejected, "Thiếu phụ lục", "moved", "rejected", "none"),
     row(LAM_BINH, Accepted, "", "moved", "accepted", "none"),
     // Asked back twice: refused, then agreed. 13 runs the other way; the business state stays.
-    row(HAM_YEN, TakeBack, "Gửi nhầm", "overlay", "done", "asked"),
-    row(HAM_YEN, TakeBack, "Gửi nhầm", "duplicate", "done", "asked"),
+    row(HAM_YEN, TakeBack, "Gửi nhầm", "overlay", "done", "recall-asked"),
+    row(HAM_YEN, TakeBack, "Gửi nhầm", "duplicate", "done", "recall-asked"),
     row(
         HAM_YEN,
         ChangeRefused,
         "Đã xử lý xong",
         "overlay",
         "done",
-        "refused",
+        "recall-refused",
     ),
     row(
         HAM_YEN,
@@ -100,7 +100,7 @@ const ROWS: [Row; 26] = [
         "Không trả lại",
         "duplicate",
         "done",
-        "refused",
+        "recall-refused",
     ),
     row(
         HAM_YEN,
@@ -108,11 +108,12 @@ const ROWS: [Row; 26] = [
         "Gửi nhầm, xin nhắc lại",
         "overlay",
         "done",
-        "asked",
+        "recall-asked",
     ),
-    row(HAM_YEN, ChangeAgreed, "", "overlay", "done", "agreed"),
-    row(HAM_YEN, ChangeAgreed, "lần nữa", "duplicate", "done", "agreed"),
-    row(LAM_BINH, ChangeAgreed, "", "overlay", "accepted", "agreed"),
+    row(HAM_YEN, ChangeAgreed, "", "overlay", "done", "withdrawn"),
+    row(HAM_YEN, ChangeAgreed, "lần nữa", "duplicate", "done", "withdrawn"),
+    // An answer to nothing.
+    row(LAM_BINH, ChangeAgreed, "", "odd", "accepted", "none"),
 ];
 
 #[test]
