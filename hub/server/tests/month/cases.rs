@@ -168,8 +168,11 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Documents that were sent late or just not: issued, received, due and minutes late.
-pub(crate) const SENT: [(&str, &str, &str, Option<(&str, u64)>); 4] = [
+/// Name, issued, received, and when late: due and minutes late.
+pub(crate) type Sending = (&'static str, &'static str, &'static str, Option<(&'static str, u64)>);
+
+/// Documents that were sent late or just not.
+pub(crate) const SENT: [Sending; 4] = [
     // The last morning on which it is in time is the first after Tết.
     ("S1", "2026-02-13", "2026-02-23 11:30", None),
     // Half an hour into Monday afternoon.
