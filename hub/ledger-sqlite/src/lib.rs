@@ -149,7 +149,9 @@ fn options(path: &Path) -> SqliteConnectOptions {
 #[async_trait]
 impl Store for SqliteStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
-        Ok(Box::new(write::SqliteTransaction::begin(&self.writer, &self.fold).await?))
+        Ok(Box::new(
+            write::SqliteTransaction::begin(&self.writer, &self.fold).await?,
+        ))
     }
 
     async fn read(&self) -> Result<Box<dyn Snapshot>, StoreError> {

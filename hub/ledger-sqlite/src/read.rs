@@ -10,11 +10,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 use truc_ledger::command::SubmissionKey;
 use truc_ledger::event::{EventKind, EventRow, Head};
+use truc_ledger::limit::{LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use truc_ledger::query::{
     DocumentFilter, DocumentLine, InboxCount, PAGE_MAX, Period, RefusalFilter, SenderCount, SenderRefusals,
     StateCount, StateCounts, page,
 };
-use truc_ledger::limit::{LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use truc_ledger::retention::{BodyDeletedRow, KeptBody};
 use truc_ledger::rows::{
     DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow, number_key,

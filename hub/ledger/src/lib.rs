@@ -21,8 +21,8 @@ pub mod operator;
 pub mod outcome;
 pub mod query;
 pub mod reorganise;
-pub mod retention;
 mod replay;
+pub mod retention;
 pub mod rows;
 pub mod rules;
 pub mod signatures;
@@ -37,9 +37,9 @@ pub mod contract;
 pub use balance::{Balance, BalanceFilter, BalanceRow};
 pub use change::{DocumentChange, ReplacedDocument};
 pub use command::{
-    ANSWER_PRIORITY, AttachmentFacts, ClaimRequest, Cleaning, ConflictPolicy, DirectorySummary, DocumentFacts,
-    DocumentSubmission, Forwarded, HubId, NewDirectory, Note, Plan, PlannedRecipient, PublishFailed,
-    PublishFailure, RefusedSubmission, Resend, StatusSubmission, SubmissionKey, TakenReport,
+    ANSWER_PRIORITY, AttachmentFacts, ClaimRequest, Cleaning, ConflictPolicy, DirectorySummary,
+    DocumentFacts, DocumentSubmission, Forwarded, HubId, NewDirectory, Note, Plan, PlannedRecipient,
+    PublishFailed, PublishFailure, RefusedSubmission, Resend, StatusSubmission, SubmissionKey, TakenReport,
 };
 pub use error::{LedgerError, StoreError};
 pub use event::{Event, EventKind, EventRow, Fact, Head};
@@ -54,11 +54,11 @@ pub use operator::{
 pub use outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 pub use query::{DocumentFilter, DocumentLine, DocumentView, InboxCount, Period, RefusalFilter, StateCounts};
 pub use reorganise::{AtHome, PartyMove, ReorganisationTold, Reorganise, Reorganised};
-pub use signatures::{AnsweredBy, PdfKind, SignatureCounts, Standing, VerdictKind};
 pub use retention::{
     BODIES_DELETED_MAX, BodyDeletedRow, DeleteBodies, DeletedBodies, DeletionCause, KeptBody, KeptDocument,
     KeptKind, KeptStatus, RetentionAges,
 };
+pub use signatures::{AnsweredBy, PdfKind, SignatureCounts, Standing, VerdictKind};
 pub use store::{Snapshot, Store, Transaction};
 pub use trust::{ListInForce, TrustInForce};
 pub use verify::{Bodies, Finding, VerifyOptions, VerifyReport};

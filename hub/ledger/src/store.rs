@@ -14,12 +14,12 @@ use crate::alert::{AlertSnapshot, AlertTransaction};
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
+use crate::limit::{LimitKey, LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
 };
-use crate::limit::{LimitKey, LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
-use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::reorganise::AtHome;
+use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };

@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::Instant;
 use truc_ledger::Ledger;
-use truc_model::{AlertKind, SystemId};
 use truc_model::wire::{DEAD_QUEUE, inbox};
+use truc_model::{AlertKind, SystemId};
 use truc_transport::{Broker, BrokerError, QueueType, Topology};
 
 use crate::alert::signal::Bell;

@@ -19,3 +19,9 @@ ALTER TABLE outbox ADD COLUMN ordered_back TEXT NOT NULL DEFAULT '[]';
 ALTER TABLE outbox ADD COLUMN recalled INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX outbox_orders ON outbox (event, line) WHERE awaits_taken = 1 AND priority = 5;
 CREATE INDEX outbox_recalled ON outbox (system, event, line) WHERE ordered_back <> '[]';
+
+-- Until here a status 13 asked, and nothing more came of it.
+UPDATE recipient SET recalled = (SELECT min(event) FROM status AS s
+    WHERE s.document = recipient.document AND s.recipient = recipient.position AND s.code = '13')
+WHERE EXISTS (SELECT 1 FROM status AS s
+    WHERE s.document = recipient.document AND s.recipient = recipient.position AND s.code = '13');

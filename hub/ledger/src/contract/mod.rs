@@ -19,9 +19,9 @@ pub mod histories;
 #[cfg(test)]
 mod interleavings;
 pub mod kit;
+pub mod limits;
 #[cfg(test)]
 mod lives;
-pub mod limits;
 pub mod operator;
 pub mod questions;
 pub mod reorganise;

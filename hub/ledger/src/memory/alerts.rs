@@ -1,10 +1,10 @@
 //! Alerts in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use truc_model::{AlertPostUid, AlertUid};
+use truc_model::{AlertKind, AlertPostUid, AlertUid};
 
 use super::Tables;
 use super::read::MemorySnapshot;
@@ -58,17 +58,14 @@ fn alerts(tables: &Tables, fits: impl Fn(&AlertRow) -> bool) -> Vec<AlertRow> {
 #[async_trait]
 impl AlertTransaction for MemoryTransaction {
     async fn alerts_open(&mut self, keys: &[AlertKey]) -> Result<Vec<AlertRow>, StoreError> {
-        let wanted = |row: &AlertRow| {
-            row.is_open()
-                && keys
-                    .iter()
-                    .any(|key| key.kind == row.kind && key.subject == row.subject)
-        };
+        let keys: BTreeSet<(AlertKind, &str)> = keys.iter().map(|key| (key.kind, &*key.subject)).collect();
+        let wanted = |row: &AlertRow| row.is_open() && keys.contains(&(row.kind, &*row.subject));
         Ok(alerts(self.tables(), wanted))
     }
 
     async fn alerts_by_id(&mut self, ids: &[AlertUid]) -> Result<Vec<AlertRow>, StoreError> {
-        Ok(alerts(self.tables(), |row| ids.contains(&row.alert)))
+        let rows = ids.iter().filter_map(|alert| self.tables().alerts.get(alert));
+        Ok(rows.cloned().collect())
     }
 
     async fn posts_by_id(&mut self, ids: &[AlertPostUid]) -> Result<Vec<AlertPost>, StoreError> {

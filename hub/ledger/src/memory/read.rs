@@ -15,13 +15,13 @@ use super::{Tables, kept, limits, waiting};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
+use crate::limit::{LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
     StateCounts, page,
 };
-use crate::limit::{LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
-use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::reorganise::AtHome;
+use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::rows::{
     DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
     number_key,

@@ -18,7 +18,9 @@ use crate::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxPlace, OutboxRow, RecipientRow, RefusalRow, StatusRow,
     SubmissionRow,
 };
-use crate::store::{AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX, Transaction};
+use crate::store::{
+    AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX, Transaction,
+};
 
 type Undo = Box<dyn FnOnce(&mut Tables) + Send + Sync>;
 

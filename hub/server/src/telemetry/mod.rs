@@ -355,10 +355,17 @@ pub fn emit(event: Event<'_>) {
             }
         }
         Event::Limits { looked } => {
-            tracing::warn!(told = looked.told, settled = looked.settled, "time limits ran out or were met");
+            tracing::warn!(
+                told = looked.told,
+                settled = looked.settled,
+                "time limits ran out or were met"
+            );
         }
         Event::DeadlinesKept { reason } => {
-            tracing::error!(reason, "calendar or time limits do not read, the old ones stay in force");
+            tracing::error!(
+                reason,
+                "calendar or time limits do not read, the old ones stay in force"
+            );
         }
         Event::CalendarLacks { findings } => {
             tracing::warn!(findings, "working calendar lacks days: see truc calendar check");

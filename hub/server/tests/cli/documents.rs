@@ -71,6 +71,7 @@ pub(crate) fn submission() -> DocumentSubmission {
                 note: None,
                 signature: None,
             }],
+            sent_late: None,
         },
         verdict: SignatureVerdict {
             seal: SignatureState::Absent,

@@ -14,7 +14,7 @@ fn the_calendar_is_shown_and_extended() {
     assert_eq!(place.json(&["calendar", "show", "2026"], 0)["working_days"], 249);
     let rows = place.run(&["calendar", "extend", "2028"]).ends(0).out();
     let own = truc_calendar::CALENDAR.replace("2027]", "2027, 2028]");
-    let file = place.write("calendar.toml", &format!("{own}\n{rows}"));
+    let file = place.write("calendar.toml", format!("{own}\n{rows}"));
     place
         .run(&["calendar", "show", "2028", "--file", &file])
         .ends(0)

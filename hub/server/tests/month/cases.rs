@@ -169,7 +169,12 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// Name, issued, received, and when late: due and minutes late.
-pub(crate) type Sending = (&'static str, &'static str, &'static str, Option<(&'static str, u64)>);
+pub(crate) type Sending = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<(&'static str, u64)>,
+);
 
 /// Documents that were sent late or just not.
 pub(crate) const SENT: [Sending; 4] = [

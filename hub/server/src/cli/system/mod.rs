@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use truc_directory::{
-    CertificateRow, Directory, EditError, Editor, Sha1Policy, SignaturePolicy, SystemKind, SystemStatus, Validity,
+    CertificateRow, Directory, EditError, Editor, Sha1Policy, SignaturePolicy, SystemKind, SystemStatus,
+    Validity,
 };
 use truc_envelope::seal::BoundCertificate;
 use truc_ledger::{DirectorySummary, NewDirectory, Note};
