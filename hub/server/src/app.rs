@@ -286,6 +286,29 @@ impl App {
         let systems: Vec<SystemId> = directory.systems().map(|system| system.id.clone()).collect();
         let queues = Queues::new(Arc::clone(&broker), ledger.clone(), queue_type(&config));
         let queues = Arc::new(queues.with_bell(bell.clone()));
+        // Nobody judges by these: the ones in force are read when the broker is there. But that it is not there,
+        // or the disk is full, must be told while the hub waits.
+        let nothing = Trust::new::<&[u8]>(&[]).map_err(|source| {
+            let key = "seal.anchors";
+            AppError::Trust(FilesError::Unusable { key, source })
+        })?;
+        let waiting = Rules::new(&config, Arc::clone(&directory), Arc::new(nothing), clock.today());
+        let (rules_in, rules_out) = watch::channel(Arc::new(waiting));
+        let mut parts: JoinSet<Result<(), AppError>> = JoinSet::new();
+        let alerts = Alerts {
+            config: Arc::new(config.clone()),
+            ledger: ledger.clone(),
+            broker: Arc::clone(&broker),
+            clock: Arc::clone(&clock),
+            random,
+            rules: rules_out.clone(),
+            orders: alert_orders,
+        };
+        let alerts_stop = stop.clone();
+        parts.spawn(async move {
+            alerts.run(alerts_stop).await;
+            Ok(())
+        });
         let declared = tokio::select! {
             declared = queues.declare_first(&systems) => declared,
             () = stopped(&mut stop) => {
@@ -320,7 +343,7 @@ impl App {
                 trust: Box::new(told.clone()),
             })
             .await?;
-        let (rules_in, rules_out) = watch::channel(rules);
+        rules_in.send_replace(rules);
         let workers = match config.intake.verify_workers {
             0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
             workers => workers,
@@ -336,7 +359,6 @@ impl App {
                 .map(|pool| pool.with_bell(bell.clone())),
         };
 
-        let mut parts: JoinSet<Result<(), AppError>> = JoinSet::new();
         for (intake, prefetch) in [
             (Intake::Document, config.broker.prefetch_document),
             (Intake::Status, config.broker.prefetch_status),
@@ -401,20 +423,6 @@ impl App {
         let mover_stop = stop.clone();
         parts.spawn(async move {
             mover.run(mover_stop).await;
-            Ok(())
-        });
-        let alerts = Alerts {
-            config: Arc::new(config.clone()),
-            ledger: ledger.clone(),
-            broker: Arc::clone(&broker),
-            clock: Arc::clone(&clock),
-            random,
-            rules: intakes.rules.clone(),
-            orders: alert_orders,
-        };
-        let alerts_stop = stop.clone();
-        parts.spawn(async move {
-            alerts.run(alerts_stop).await;
             Ok(())
         });
         let keeper = Keeper {

@@ -132,7 +132,7 @@ impl Alerts {
 }
 
 impl Running {
-    /// A hub that has begun to serve reached the broker, read its rules and wrote into the ledger.
+    /// A hub that begins wrote into the ledger and read its rules; what is wrong with its queues it will see.
     async fn begin(&mut self) {
         let over = [
             AlertKind::LedgerUnavailable,
