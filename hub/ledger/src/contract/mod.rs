@@ -144,6 +144,8 @@ macro_rules! contract_tests {
             }
             updates {
                 an_update_follows_its_document_and_is_answered,
+                every_order_has_its_own_answer,
+                an_order_names_all_it_takes_back_or_each_with_its_codes,
                 an_update_adds_and_removes_recipients,
                 a_recall_ends_updates_that_did_not_leave,
                 an_update_after_a_recall_is_left_out,

@@ -3,7 +3,8 @@
 use truc_model::delivery::TransportStateName as State;
 use truc_model::wire::Outgoing;
 use truc_model::{
-    ChangeState, Operation, RefusalCode, TransportState, Urgency, WarningCode, WithdrawCause, WithdrawProof,
+    ChangeState, Operation, RefusalCode, Sha256, TransportState, Urgency, WarningCode, WithdrawCause,
+    WithdrawProof,
 };
 
 use super::Bench;
@@ -332,4 +333,69 @@ pub async fn a_closed_code_goes_to_its_successor_for_a_time(bench: &dyn Bench) {
         .to_owned();
     assert!(words.contains("H60.7"), "{words}");
     hub.sound().await;
+}
+
+pub async fn every_order_has_its_own_answer(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    let uid = hub.accept(document(&hub, "1", vec![two()])).await.document;
+    let first = hub.forward_all().await;
+    hub.take("so", &deliveries(&first, "so")).await;
+    // Two updates and a recall, each agreed to: each answer moves the overlay, and each is passed on once.
+    let mut passed_on = 0;
+    for (order, revision) in [("U1", 1), ("U2", 2), ("R", 2)] {
+        let packet = if order == "R" {
+            recall(&hub, order, "1", vec![two()])
+        } else {
+            update(&hub, order, "1", vec![two()], vec![], vec![])
+        };
+        hub.accept(packet).await;
+        let sent = hub.forward_all().await;
+        hub.take("so", &deliveries(&sent, "so")).await;
+        let mut agreed = hub.status("15", "1");
+        agreed.sha256 = Sha256::of(order.as_bytes());
+        agreed.body = order.as_bytes().into();
+        let receipt = hub.record(agreed).await;
+        assert_eq!(
+            (receipt.effect.as_str(), receipt.passed_on),
+            ("overlay", true),
+            "{order}"
+        );
+        assert_eq!(hub.view(uid).await.recipients[0].revision, revision);
+        let back = hub.claim().await;
+        passed_on += back.iter().filter(|m| m.outgoing == Outgoing::Status).count();
+    }
+    assert_eq!(passed_on, 3);
+    assert_eq!(row(&hub, uid, 0).await.1, ChangeState::Withdrawn);
+    // Nothing waits for an answer any more: a further 15 repeats.
+    let mut again = hub.status("15", "1");
+    again.sha256 = Sha256::of(b"again");
+    again.body = b"again".as_slice().into();
+    assert_eq!(hub.record(again).await.effect, "duplicate");
+}
+
+pub async fn an_order_names_all_it_takes_back_or_each_with_its_codes(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    let uid = hub.accept(document(&hub, "1", vec![two()])).await.document;
+    let first = deliveries(&hub.forward_all().await, "so");
+    // An update brings the document to another on the same system; it travels in one message for both.
+    let order = update(&hub, "U", "1", vec![two()], vec![], vec![three()]);
+    let order = hub.accept(order).await.document;
+    let second = deliveries(&hub.forward_all().await, "so");
+    hub.accept(recall(&hub, "R", "1", vec![two()])).await;
+    let claimed = hub.claim().await;
+    let recalling: Vec<_> = carriers(&claimed)
+        .iter()
+        .filter(|m| !m.withdraws.is_empty())
+        .map(|m| m.withdraws.clone())
+        .collect();
+    let [withdraws] = recalling.as_slice() else {
+        panic!("one order: {recalling:?}");
+    };
+    let named: Vec<_> = withdraws.iter().map(|(delivery, _)| *delivery).collect();
+    for delivery in first.iter().chain(&second) {
+        assert!(named.contains(delivery), "{named:?} of {uid} and {order}");
+    }
+    for (delivery, codes) in withdraws {
+        assert_eq!(codes, &[super::change_kit::TWO.to_owned()], "{delivery}");
+    }
 }

@@ -35,7 +35,7 @@ pub(super) fn withdraws(work: &Work, order: &OutboxRow) -> Vec<(DeliveryUid, Vec
     if !calls_back {
         return Vec::new();
     }
-    let mut withdraws = Vec::new();
+    let mut withdraws: Vec<CalledBack> = Vec::new();
     for uid in family(work, root(document)) {
         let mut deliveries: Vec<DeliveryUid> = work
             .recipients(uid)
@@ -55,19 +55,34 @@ pub(super) fn withdraws(work: &Work, order: &OutboxRow) -> Vec<(DeliveryUid, Vec
             }
         }
     }
-    withdraws
+    as_lists(withdraws)
 }
 
-fn called_back(work: &Work, uid: DocumentUid, message: &OutboxRow) -> Option<(DeliveryUid, Vec<String>)> {
+/// Which codes of a message are called back, and whether that is all it still carries.
+fn called_back(work: &Work, uid: DocumentUid, message: &OutboxRow) -> Option<CalledBack> {
     let left = open(work, uid, message.delivery);
     let still = |position: u32| left.iter().any(|row| row.position == position);
     let back = message.ordered_back.iter().filter(|back| still(back.position));
     let codes: Vec<String> = back.map(|back| back.code.clone()).collect();
-    match (codes.is_empty(), message.recalled) {
-        (true, _) => None,
-        (false, true) => Some((message.delivery, Vec::new())),
-        (false, false) => Some((message.delivery, codes)),
-    }
+    (!codes.is_empty()).then_some(CalledBack {
+        delivery: message.delivery,
+        codes,
+        whole: message.recalled,
+    })
+}
+
+struct CalledBack {
+    delivery: DeliveryUid,
+    codes: Vec<String>,
+    whole: bool,
+}
+
+/// No codes when every message is called back as a whole; else each with its codes. The wire has one list of codes for
+/// all deliveries of an order: one without codes beside others would be called back for nobody.
+fn as_lists(back: Vec<CalledBack>) -> Vec<(DeliveryUid, Vec<String>)> {
+    let all_whole = back.iter().all(|one| one.whole);
+    let list = |one: CalledBack| (one.delivery, if all_whole { Vec::new() } else { one.codes });
+    back.into_iter().map(list).collect()
 }
 
 /// Leaves out updates whose document is not in the inbox yet: an update never overtakes its document.

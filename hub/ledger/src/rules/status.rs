@@ -94,13 +94,16 @@ fn find(work: &Work, s: &StatusSubmission) -> Found {
             .filter_map(|row| {
                 let (uid, position) = place_of(work, s.code, row.uid, recipient, formerly, code)?;
                 let history = history(work, uid, position);
+                let mut rows = work.recipients(uid).iter();
+                let row_of = rows.find(|row| row.position == position);
+                let change = row_of.map_or_else(ChangeState::default, |row| row.change);
                 let same_packet = history.iter().any(|status| status.sha256 == s.sha256);
                 let rank = (
                     !same_packet,
                     row.held,
                     !agrees(row),
                     !row.facts.operation.brings_a_document(),
-                    is_duplicate(&history, s),
+                    is_duplicate(&history, s, change),
                     row.event,
                 );
                 Some((rank, uid, position))
@@ -155,9 +158,10 @@ fn history(work: &Work, document: DocumentUid, position: u32) -> Vec<&StatusRow>
         .collect()
 }
 
-/// The same (document, recipient, code) twice is a repetition, with three exceptions: another packet with
-/// 04 is a new assignment; 13 after an answer asks anew; an answer after a new 13 is new.
-fn is_duplicate(history: &[&StatusRow], s: &StatusSubmission) -> bool {
+/// The same (document, recipient, code) twice is a repetition, with exceptions: another packet with 04 is a new
+/// assignment; 13 after an answer asks anew; an answer is new while an order waits for one, be it a 13, a recall or an
+/// update, and after a new 13. The same packet is always a repetition.
+fn is_duplicate(history: &[&StatusRow], s: &StatusSubmission, change: ChangeState) -> bool {
     let since = |code: fn(StatusCode) -> bool| {
         let last = history.iter().rposition(|row| code(row.code));
         last.map_or(history, |last| &history[last + 1..])
@@ -169,9 +173,14 @@ fn is_duplicate(history: &[&StatusRow], s: &StatusSubmission) -> bool {
         StatusCode::ChangeAgreed | StatusCode::ChangeRefused => since(|code| code == StatusCode::TakeBack),
         _ => history,
     };
+    let only_the_same_packet = match s.code {
+        StatusCode::Assigned => true,
+        StatusCode::ChangeAgreed | StatusCode::ChangeRefused => change.awaits_answer(),
+        _ => false,
+    };
     round
         .iter()
-        .any(|row| row.code == s.code && (s.code != StatusCode::Assigned || row.sha256 == s.sha256))
+        .any(|row| row.code == s.code && (!only_the_same_packet || row.sha256 == s.sha256))
 }
 
 fn record(
@@ -186,7 +195,7 @@ fn record(
         .find(|row| row.position == position)
         .cloned()
         .ok_or(LedgerError::Contradiction("a recipient that was not loaded"))?;
-    if is_duplicate(&history(work, document, position), s) || is_asked_already(s, &row) {
+    if is_duplicate(&history(work, document, position), s, row.change) || is_asked_already(s, &row) {
         let event = work.record(Fact::StatusRepeated {
             document,
             recipient: position,
