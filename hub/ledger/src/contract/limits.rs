@@ -193,6 +193,11 @@ pub async fn each_level_is_told_once(bench: &dyn Bench) {
     hub.ledger.limits_settled(keys[..1].to_vec()).await.unwrap();
     assert_eq!(hub.count(EventKind::AlertCleared).await, 1);
     hub.ledger.limits_settled(keys[1..].to_vec()).await.unwrap();
+    assert_eq!(
+        hub.count(EventKind::AlertCleared).await,
+        1,
+        "the other still runs"
+    );
     assert!(hub.ledger.ended_limits().await.unwrap().is_empty());
     assert_eq!(
         open(&hub, LimitKind::Arrival).await.len(),

@@ -102,14 +102,10 @@ pub(super) async fn run(
     replies: &mut [Option<Result<Reply, LedgerError>>],
 ) -> Result<(), StoreError> {
     let noted = std::mem::take(&mut work.alerts.facts);
-    let settled = commands.iter().flat_map(|command| match command {
-        Command::LimitsSettled(keys) => keys.as_slice(),
-        _ => &[],
-    });
     let of_facts: Vec<AlertOrder> = noted
         .iter()
         .flat_map(|fact| facts::of_fact(work, fact))
-        .chain(settled.map(facts::met))
+        .chain(work.limits.gone().iter().map(facts::met))
         .collect();
     let asked = |command: &Command| matches!(command, Command::Alert(_));
     if of_facts.is_empty() && !commands.iter().any(asked) {

@@ -73,6 +73,11 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// Limits that were told of and are settled in this batch.
+    pub(super) fn gone(&self) -> &[LimitKey] {
+        &self.gone
+    }
+
     /// A recipient moved.
     pub(super) fn follow(&mut self, document: DocumentUid, position: u32, before: Expected, after: Expected) {
         for (kind, ends, begins) in before.towards(after) {
