@@ -323,7 +323,9 @@ proptest! {
         prop_assert!(PdfSignatures::WORDS.contains(&look(&bytes).word()));
     }
 
-    /// A signed file with some bytes replaced, put in or taken out is never intact unless it is the same file.
+    /// A signed file with some bytes replaced, put in or taken out is never intact, unless what is signed is the same
+    /// to the byte and the report too: what can change is how the digits of the signature are written, and the
+    /// version numbers in it that nobody signs.
     #[test]
     fn changes_never_panic_and_never_pass(edits in proptest::collection::vec((0_usize..7000, any::<u8>(), 0_u8..3), 1..6)) {
         let original = signed();
@@ -336,9 +338,15 @@ proptest! {
                 _ => drop(bytes.remove(at)),
             }
         }
-        let word = look(&bytes).word();
-        let digits = |bytes: &[u8]| bytes.to_ascii_lowercase();
-        prop_assert!(word != "intact" || digits(&bytes) == digits(&original), "{word}");
+        let report = look(&bytes);
+        if report.word() == "intact" {
+            let from = kit::find(&original, b"/Contents <") + b"/Contents <".len();
+            let to = from + kit::find(&original[from..], b">");
+            prop_assert_eq!(bytes.len(), original.len());
+            prop_assert_eq!(&bytes[..from], &original[..from]);
+            prop_assert_eq!(&bytes[to..], &original[to..]);
+            prop_assert_eq!(report, look(&original));
+        }
     }
 
     /// Any bytes in place of the signature.

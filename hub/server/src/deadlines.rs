@@ -144,7 +144,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("calendar.toml");
         let size = usize::try_from(DEADLINES_FILE_MAX).unwrap();
-        let padded = |size: usize| format!("{:\n<size$}", truc_calendar::CALENDAR);
+        let shipped = truc_calendar::CALENDAR;
+        let padded = |size: usize| format!("{shipped}{}", "\n".repeat(size - shipped.len()));
         std::fs::write(&file, padded(size)).unwrap();
         assert!(calendar(&file).is_ok());
         std::fs::write(&file, padded(size + 1)).unwrap();

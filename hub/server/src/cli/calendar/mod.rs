@@ -28,7 +28,7 @@ pub enum Command {
     Show(show::Options),
     /// Print the rows of a year to come, to be added to the calendar's file
     #[command(
-        after_help = "Examples:\n  truc calendar extend                       the year after the last one of the file\n  truc calendar extend 2028 >> my-calendar.toml\n\nHolidays by law, Tết and Giỗ Tổ reckoned by the lunar calendar, all marked expected.\nNobody can know swapped days: add them when they are announced."
+        after_help = "Examples:\n  truc calendar extend                       the year after the last one of the file\n  truc calendar extend 2028                  append what it prints to a file of your own\n\nHolidays by law, Tết and Giỗ Tổ reckoned by the lunar calendar, all marked expected.\nNobody can know swapped days: add them when they are announced."
     )]
     Extend(extend::Options),
 }

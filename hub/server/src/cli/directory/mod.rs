@@ -27,11 +27,14 @@ pub enum Command {
     )]
     Show(show::Options),
     /// One agency: its codes, names, parents, systems and successors through time
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  truc directory agency show H60.30.20\n  truc directory agency show 'minh xuan'"
+    )]
     Agency(Agency),
     /// Carry out a whole reorganisation from one CSV file: shows first what changes and what waits and would move
     #[command(
-        after_help = "Examples:\n  truc directory reorganise reorganisation-2025.csv\n  truc directory reorganise reorganisation-2025.csv --apply\n  truc directory reorganise sap-xep.csv --decision 'NQ 12/NQ-HĐND' --apply --yes\n  truc directory reorganise --pending\n\nColumns: action,on[,old_code,new_code,name,parent,level,system,grace_until,decision,note];\nactions: open recode rename move reassign merge split abolish home.\nOne error and nothing is applied; all of it is one transaction. When its day is still to come the directory\nknows it at once, and a running hub moves what waits on that day.\nExit 1 when the file has errors."
+        after_help = "Examples:\n  truc directory reorganise reorganisation-2025.csv\n  truc directory reorganise reorganisation-2025.csv --apply\n  truc directory reorganise sap-xep.csv --decision 'NQ 12/NQ-HĐND' --apply --yes\n  truc directory reorganise --pending\n\nColumns: action,on[,old_code,new_code,name,parent,level,system,grace_until,decision,note];\nactions: open recode rename move reassign merge split abolish home.\nOne error and nothing is applied; all of it is one transaction. When its day is still to come\nthe directory knows it at once, and a running hub moves what waits on that day.\nExit 1 when the file has errors."
     )]
     Reorganise(reorganise::Options),
     /// Look for ways that lead nowhere, or to two places
