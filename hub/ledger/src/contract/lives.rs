@@ -7,10 +7,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use truc_model::wire::{Taken, Withdrawn};
+use truc_model::wire::{Outgoing, Receipt, Taken, Withdrawn};
 use truc_model::{
-    ChangeOrder, ChangeState, DeliveryUid, DocumentUid, Operation, Random, SeededRandom, Sha256, StatusCode,
-    Urgency,
+    ChangeOrder, ChangeState, DeliveryUid, DocumentUid, Operation, Party, Random, SeededRandom, Sha256,
+    StatusCode, Urgency,
 };
 
 use super::MemoryBench;
@@ -28,6 +28,8 @@ use crate::{
 const HISTORIES: u64 = 2000;
 /// Most steps of one.
 const STEPS: usize = 24;
+/// Most rounds until all that waits has gone out.
+const DRAIN_MAX: usize = 200;
 /// Identities in play: few, so that they meet.
 const IDS: [&str; 3] = ["1", "2", "3"];
 
@@ -66,6 +68,16 @@ struct Life {
     passed: BTreeSet<DeliveryUid>,
     /// What each packet's bytes are.
     bytes: BTreeMap<DocumentUid, Sha256>,
+    /// Deliveries that receipts promised.
+    accepted: u64,
+    /// The first receipt of each document.
+    receipts: BTreeMap<DocumentUid, Receipt>,
+    /// Statuses that were new to whoever wrote them down: document, recipient and code.
+    reported: BTreeSet<(DocumentUid, Party, StatusCode)>,
+    /// Receipts that said a status was passed on.
+    promised: usize,
+    /// Messages with a status that were handed out to be published.
+    published: BTreeSet<DeliveryUid>,
 }
 
 impl Life {
@@ -86,6 +98,11 @@ impl Life {
             business: BTreeMap::new(),
             passed: BTreeSet::new(),
             bytes: BTreeMap::new(),
+            accepted: 0,
+            receipts: BTreeMap::new(),
+            reported: BTreeSet::new(),
+            promised: 0,
+            published: BTreeSet::new(),
         }
     }
 
@@ -93,15 +110,15 @@ impl Life {
         self.hub
             .clock
             .advance(i64::try_from(self.dice.roll(200)).unwrap());
-        match self.dice.roll(20) {
+        match self.dice.roll(24) {
             0..=3 => self.send().await,
             4 => self.send_again().await,
             5..=7 => self.order().await,
             8..=10 => self.forward().await,
             11 => self.fail().await,
             12..=14 => self.take().await,
-            15..=17 => self.report().await,
-            18 => self.clean().await,
+            15..=21 => self.report().await,
+            22 => self.clean().await,
             _ => self.operate().await,
         }
     }
@@ -123,9 +140,29 @@ impl Life {
     async fn submit(&mut self, submission: DocumentSubmission) {
         self.sent.push(submission.clone());
         let sha256 = submission.sha256;
-        if let SubmitOutcome::Accepted(receipt) = self.hub.ledger.submit_document(submission).await.unwrap() {
-            self.bytes.insert(receipt.document(), sha256);
+        match self.hub.ledger.submit_document(submission).await.unwrap() {
+            SubmitOutcome::Accepted(receipt) => {
+                let Receipt::Document(document) = &receipt else {
+                    panic!("seed {}: a document's receipt", self.seed);
+                };
+                self.accepted += document.recipients.len() as u64;
+                self.bytes.insert(receipt.document(), sha256);
+                self.receipts.insert(receipt.document(), receipt);
+            }
+            SubmitOutcome::Repeat(receipt) => {
+                let first = self.receipts.get(&receipt.document());
+                assert_eq!(first, Some(&receipt), "seed {}: another receipt", self.seed);
+            }
+            SubmitOutcome::Refused(_) => {}
         }
+    }
+
+    /// Claims, and keeps account of the statuses among what is handed out.
+    async fn claim(&mut self) -> Vec<Claimed> {
+        let claimed = self.hub.claim().await;
+        let statuses = claimed.iter().filter(|m| m.outgoing == Outgoing::Status);
+        self.published.extend(statuses.map(|m| m.delivery));
+        claimed
     }
 
     async fn send(&mut self) {
@@ -198,7 +235,7 @@ impl Life {
     }
 
     async fn forward(&mut self) {
-        let claimed = self.hub.claim().await;
+        let claimed = self.claim().await;
         self.in_hand.extend(claimed);
         if self.dice.roll(4) > 0 {
             let confirmed = std::mem::take(&mut self.in_hand);
@@ -209,7 +246,8 @@ impl Life {
 
     async fn fail(&mut self) {
         if self.in_hand.is_empty() {
-            self.in_hand.extend(self.hub.claim().await);
+            let claimed = self.claim().await;
+            self.in_hand.extend(claimed);
         }
         let Some(message) = self.dice.pick(&self.in_hand) else {
             return;
@@ -252,15 +290,27 @@ impl Life {
 
     async fn report(&mut self) {
         let codes = ["01", "02", "03", "04", "05", "06", "13", "15", "15", "16"];
-        let id = match self.dice.roll(4) {
-            0 => format!("P{}", 1 + self.dice.roll(6)),
-            _ => self.dice.pick(&IDS).unwrap().to_owned(),
-        };
         let code = codes[self.dice.roll(codes.len())];
-        let (party, written) = match self.dice.roll(3) {
-            0 => (agency(2), two().code),
-            1 => (agency(3), three().code),
-            _ => (agency(4), four().code),
+        let known: Vec<&Receipt> = self.receipts.values().collect();
+        let of = self.dice.pick(&known).and_then(|receipt| match receipt {
+            Receipt::Document(document) => {
+                let line = self.dice.pick(&document.recipients)?;
+                Some((document.document_id.clone(), (line.party, line.code)))
+            }
+            Receipt::Status(_) => None,
+        });
+        // Mostly of somebody who has something to say; at times of anybody about anything.
+        let (id, (party, written)) = match (self.dice.roll(5), of) {
+            (1.., Some(of)) => of,
+            (_, _) => {
+                let anybody = [
+                    (agency(2), two().code),
+                    (agency(3), three().code),
+                    (agency(4), four().code),
+                ];
+                let id = format!("P{}", 1 + self.dice.roll(6));
+                (id, self.dice.pick(&anybody).unwrap())
+            }
         };
         let mut status = if code == "13" {
             self.hub.take_back(&id)
@@ -272,11 +322,55 @@ impl Life {
         } else {
             (status.reporter, status.reporter_code) = (party, written);
         }
-        if let (0, Some(told)) = (self.dice.roll(5), self.dice.pick(&self.told)) {
+        // The same again; under a new key; and written anew.
+        if let (again @ 0..=2, Some(told)) = (self.dice.roll(8), self.dice.pick(&self.told)) {
             status = told;
+            if again > 0 {
+                status.key = self.hub.key(status.key.system.as_str());
+            }
+            if again > 1 {
+                let body = format!("{} anew {}", status.code, self.told.len());
+                status.sha256 = Sha256::of(body.as_bytes());
+                status.size = body.len() as u64;
+                status.body = body.into_bytes().into();
+            }
         }
         self.told.push(status.clone());
-        self.hub.ledger.submit_status(status).await.unwrap();
+        let code = status.code;
+        let outcome = self.hub.ledger.submit_status(status).await.unwrap();
+        if let SubmitOutcome::Accepted(Receipt::Status(receipt)) = outcome {
+            let here = format!("seed {}: {code}", self.seed);
+            self.promised += usize::from(receipt.passed_on);
+            // What a recipient reports for the first time goes on to the sender; 01 to 03, 05 and 06 only once.
+            let first = self.reported.insert((receipt.document, receipt.recipient, code));
+            match code {
+                StatusCode::TakeBack => {}
+                StatusCode::Assigned | StatusCode::ChangeAgreed | StatusCode::ChangeRefused => {
+                    assert!(receipt.passed_on || !first, "{here}: not passed on");
+                }
+                _ => assert_eq!(receipt.passed_on, first, "{here}: passed on {first}"),
+            }
+        }
+    }
+
+    /// The rest of the hub's work, without failures: whatever was promised goes out.
+    async fn drain(&mut self) {
+        self.hub.ledger.release_leases(super::kit::owner()).await.unwrap();
+        for _ in 0..DRAIN_MAX {
+            self.hub.clock.advance(3600);
+            let claimed = self.claim().await;
+            if claimed.is_empty() {
+                return;
+            }
+            self.hub.confirm(&claimed).await;
+            for message in claimed {
+                let name = message.system.to_string();
+                if message.outgoing.awaits_taken() {
+                    self.hub.take(&name, &[message.delivery]).await;
+                }
+            }
+        }
+        panic!("seed {}: it never comes to an end", self.seed);
     }
 
     async fn clean(&mut self) {
@@ -349,6 +443,7 @@ impl Life {
         let here = format!("seed {} step {step}", self.seed);
         let balance = self.hub.ledger.balance(&BalanceFilter::default()).await.unwrap();
         assert!(balance.balances(), "{here}: {balance:#?}");
+        assert_eq!(balance.total.accepted, self.accepted, "{here}: what receipts say");
         let mut taken_back = BTreeSet::new();
         for row in self.hub.ledger.events(self.seen + 1, usize::MAX).await.unwrap() {
             self.seen = row.seq;
@@ -359,6 +454,7 @@ impl Life {
             self.check_event(&event, &here);
             taken_back.extend(taken_back_by(&event));
         }
+        assert_eq!(self.passed.len(), self.promised, "{here}: statuses passed on");
         for (uid, sha256) in self.bytes.clone() {
             let view = self.hub.view(uid).await;
             let mut holders = 0;
@@ -464,6 +560,19 @@ async fn whatever_happens_in_whatever_order() {
             life.step().await;
             life.check(step).await;
         }
+        println!(
+            "DBG reported {} promised {} told {}",
+            life.reported.len(),
+            life.promised,
+            life.told.len()
+        );
+        life.drain().await;
+        life.check(steps).await;
+        let lost: Vec<_> = life.passed.difference(&life.published).collect();
+        assert!(
+            lost.is_empty(),
+            "seed {seed}: statuses that never went out: {lost:?}"
+        );
         let report = life.hub.ledger.verify(&VerifyOptions::default()).await.unwrap();
         assert_eq!(report.findings, [], "seed {seed}");
     }
