@@ -560,12 +560,6 @@ async fn whatever_happens_in_whatever_order() {
             life.step().await;
             life.check(step).await;
         }
-        println!(
-            "DBG reported {} promised {} told {}",
-            life.reported.len(),
-            life.promised,
-            life.told.len()
-        );
         life.drain().await;
         life.check(steps).await;
         let lost: Vec<_> = life.passed.difference(&life.published).collect();
