@@ -21,7 +21,8 @@ pub trait Browser: Send {
     async fn next(&mut self) -> Result<Option<Seen>, BrokerError>;
 
     /// Takes the messages of these numbers out of the queue for ever, gives the others back, and returns when the
-    /// broker has done both. How many were taken out: each number once, unknown ones not counted.
+    /// broker has passed on both: nothing takes them back, and the queue's depth shows them a moment later. How many
+    /// were taken out: each number once, unknown ones not counted.
     ///
     /// # Errors
     /// [`BrokerError`]: it is not known then which are out, and those that are not are back in the queue.

@@ -19,7 +19,7 @@ use super::kit::{Hub, agency, system};
 use crate::command::Cleaning;
 use crate::event::{Event, Fact};
 use crate::{
-    BalanceFilter, Claimed, DocumentChange, DocumentSubmission, OperatorAction, OperatorOrder,
+    BalanceFilter, Claimed, DocumentChange, DocumentSubmission, DocumentView, OperatorAction, OperatorOrder,
     OperatorTarget, PlannedRecipient, PublishFailure, ReplacedDocument, Resend, StatusSubmission,
     SubmitOutcome, VerifyOptions,
 };
@@ -444,7 +444,7 @@ impl Life {
         let balance = self.hub.ledger.balance(&BalanceFilter::default()).await.unwrap();
         assert!(balance.balances(), "{here}: {balance:#?}");
         assert_eq!(balance.total.accepted, self.accepted, "{here}: what receipts say");
-        let mut taken_back = BTreeSet::new();
+        let (mut taken_back, mut orders) = (BTreeSet::new(), BTreeSet::new());
         for row in self.hub.ledger.events(self.seen + 1, usize::MAX).await.unwrap() {
             self.seen = row.seq;
             if std::env::var_os("TRUC_TRACE").is_some() {
@@ -453,10 +453,27 @@ impl Life {
             let event = row.event().unwrap();
             self.check_event(&event, &here);
             taken_back.extend(taken_back_by(&event));
+            if let Fact::ChangeOrdered { by, .. } = &event.fact {
+                orders.insert(*by);
+            }
         }
         assert_eq!(self.passed.len(), self.promised, "{here}: statuses passed on");
+        let mut views = BTreeMap::new();
+        for uid in self.bytes.keys() {
+            views.insert(*uid, self.hub.view(*uid).await);
+        }
+        // From whom a document was taken back, its updates included.
+        let first = |view: &DocumentView| view.document.amends.unwrap_or(view.document.uid);
+        let called: BTreeSet<(DocumentUid, Party)> = views
+            .values()
+            .flat_map(|view| view.recipients.iter().map(move |row| (first(view), row)))
+            .filter(|(_, row)| row.recalled.is_some())
+            .map(|(first, row)| (first, row.party.clone()))
+            .collect();
         for (uid, sha256) in self.bytes.clone() {
-            let view = self.hub.view(uid).await;
+            let view = &views[&uid];
+            let is_update = view.document.facts.operation == Operation::Update;
+            let mut is_called = false;
             let mut holders = 0;
             for row in &view.recipients {
                 let key = (uid, row.position);
@@ -477,12 +494,26 @@ impl Life {
                     .unwrap();
                 let before = self.business.insert(key, rank).unwrap_or(0);
                 assert!(rank >= before, "{here}: a step back");
-                let gone = row.recalled.is_some()
-                    || row.state.is_final()
-                        && row.state.name() != truc_model::delivery::TransportStateName::Taken;
+                let from_here = called.contains(&(first(view), row.party.clone()));
+                is_called |= from_here;
+                let taken = row.state.name() == truc_model::delivery::TransportStateName::Taken;
+                // An update that is still on its way is needed, unless it was ordered back itself.
+                let gone = if is_update && !row.state.is_final() {
+                    let messages = view.outbox.iter();
+                    let mut back = messages.flat_map(|message| {
+                        let its = Some(message.delivery) == row.delivery;
+                        message.ordered_back.iter().filter(move |_| its)
+                    });
+                    back.any(|back| back.position == row.position)
+                } else if is_update {
+                    !taken || from_here
+                } else {
+                    row.recalled.is_some() || row.state.is_final() && !taken
+                };
                 holders += usize::from(!gone);
             }
-            let recalled = taken_back.contains(&uid);
+            let of_family = is_update && is_called && taken_back.contains(&first(view));
+            let recalled = taken_back.contains(&uid) || of_family && !orders.contains(&uid);
             let shared = self.bytes.values().filter(|other| **other == sha256).count() > 1;
             if recalled && holders == 0 && !shared {
                 let body = self.hub.ledger.body(sha256).await.unwrap();

@@ -145,6 +145,8 @@ macro_rules! contract_tests {
             updates {
                 an_update_follows_its_document_and_is_answered,
                 every_order_has_its_own_answer,
+                the_later_text_of_a_recalled_document_goes_with_it,
+                an_update_stays_while_it_has_a_word_to_bring,
                 an_order_names_all_it_takes_back_or_each_with_its_codes,
                 an_update_adds_and_removes_recipients,
                 a_recall_ends_updates_that_did_not_leave,

@@ -399,3 +399,50 @@ pub async fn an_order_names_all_it_takes_back_or_each_with_its_codes(bench: &dyn
         assert_eq!(codes, &[super::change_kit::TWO.to_owned()], "{delivery}");
     }
 }
+
+pub async fn the_later_text_of_a_recalled_document_goes_with_it(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    let uid = hub
+        .accept(document(&hub, "1", vec![two(), four()]))
+        .await
+        .document;
+    let order = update(&hub, "U", "1", vec![two(), four()], vec![], vec![]);
+    let (first, later) = (hub.view(uid).await.document.sha256, order.sha256);
+    hub.accept(order).await;
+    for _ in 0..2 {
+        let sent = hub.forward_all().await;
+        for name in ["so", "tt"] {
+            hub.take(name, &deliveries(&sent, name)).await;
+        }
+    }
+    let kept = async |digest| hub.ledger.body(digest).await.unwrap().is_some();
+    // While one has it, both texts stay; they go with the last.
+    hub.accept(recall(&hub, "R1", "1", vec![two()])).await;
+    assert!(kept(first).await && kept(later).await);
+    let last = recall(&hub, "R2", "1", vec![four()]);
+    let own = last.sha256;
+    hub.accept(last).await;
+    assert!(!kept(first).await && !kept(later).await && kept(own).await);
+    let report = hub.ledger.verify(&crate::VerifyOptions::default()).await.unwrap();
+    assert_eq!(report.findings, []);
+}
+
+pub async fn an_update_stays_while_it_has_a_word_to_bring(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    hub.accept(document(&hub, "1", vec![two(), four()])).await;
+    let sent = hub.forward_all().await;
+    for name in ["so", "tt"] {
+        hub.take(name, &deliveries(&sent, name)).await;
+    }
+    // It removes the second; then the document is recalled from the first as well.
+    let order = update(&hub, "U", "1", vec![two()], vec![four()], vec![]);
+    let later = order.sha256;
+    let order = hub.accept(order).await.document;
+    hub.accept(recall(&hub, "R", "1", vec![two()])).await;
+    let sent = hub.forward_all().await;
+    let removal = carriers(&sent)
+        .into_iter()
+        .any(|m| m.document == Some(order) && m.system.as_str() == "tt");
+    assert!(removal, "the word that removes it goes out");
+    assert!(hub.ledger.body(later).await.unwrap().is_some());
+}

@@ -431,7 +431,7 @@ pub(super) fn apply(
         }
     }
     for document in taken_back {
-        recall::forget(work, document, &s.key.system)?;
+        recall::forget(work, document, Some(by), &s.key.system)?;
     }
     Ok(())
 }

@@ -249,21 +249,30 @@ pub(super) fn settle(work: &mut Work, document: DocumentUid, delivery: DeliveryU
     }
 }
 
-/// Deletes the bytes of a document that was taken back from its last holder, if nothing else names them.
-pub(super) fn forget(work: &mut Work, document: DocumentUid, by: &SystemId) -> Result<(), LedgerError> {
-    let row = work.document(document)?;
-    let (sha256, size) = (row.sha256, row.size);
-    if !is_held_by_none(work, sha256) {
-        return Ok(());
+/// Deletes the bytes of a document that was taken back from its last holder, and those of its updates, which bring its
+/// later text, if nothing else names them. The packet that ordered it stays.
+pub(super) fn forget(
+    work: &mut Work,
+    document: DocumentUid,
+    ordered_by: Option<DocumentUid>,
+    by: &SystemId,
+) -> Result<(), LedgerError> {
+    let amending = work.amending(root(work.document(document)?)).into_iter();
+    let updates = amending.filter(|row| {
+        let is_another = row.uid != document && Some(row.uid) != ordered_by;
+        let mut rows = work.recipients(row.uid).iter();
+        is_another && row.facts.operation == Operation::Update && rows.any(|row| is_taken_back(work, row))
+    });
+    let bodies: Vec<(DocumentUid, Sha256, u64)> = std::iter::once(work.document(document)?)
+        .chain(updates)
+        .map(|row| (row.uid, row.sha256, row.size))
+        .collect();
+    for (document, sha256, size) in bodies {
+        if is_held_by_none(work, sha256) {
+            let (of, body) = (Some(document), [(sha256, size)]);
+            retention::delete_bodies(work, of, &body, DeletionCause::Recalled, by.as_str())?;
+        }
     }
-    let who = by.as_str();
-    retention::delete_bodies(
-        work,
-        Some(document),
-        &[(sha256, size)],
-        DeletionCause::Recalled,
-        who,
-    )?;
     Ok(())
 }
 
@@ -294,18 +303,39 @@ fn is_held_by_none(work: &Work, sha256: Sha256) -> bool {
         .map(|row| row.uid);
     before
         .chain(now)
-        .all(|uid| work.has_recipients(uid) && !work.recipients(uid).iter().any(holds))
+        .all(|uid| work.has_recipients(uid) && !work.recipients(uid).iter().any(|row| holds(work, row)))
 }
 
-/// Whether the bytes are kept for this recipient.
-fn holds(row: &RecipientRow) -> bool {
-    row.recalled.is_none()
-        && !matches!(
-            row.state,
-            TransportState::Refused { .. }
-                | TransportState::Withdrawn { .. }
-                | TransportState::Undeliverable { .. }
-        )
+/// Whether the bytes are kept for this recipient. Those of an update are, while it may still go there: it can be the
+/// word that removes a recipient.
+fn holds(work: &Work, row: &RecipientRow) -> bool {
+    let document = work.document(row.document);
+    let is_update = document.is_ok_and(|document| document.facts.operation == Operation::Update);
+    match &row.state {
+        TransportState::Refused { .. }
+        | TransportState::Withdrawn { .. }
+        | TransportState::Undeliverable { .. } => false,
+        TransportState::Taken { .. } if is_update => !is_taken_back(work, row),
+        TransportState::Scheduled { .. } | TransportState::Forwarded { .. } if is_update => {
+            let message = row.delivery.and_then(|delivery| work.outbox(delivery));
+            let mut back = message.iter().flat_map(|message| &message.ordered_back);
+            !back.any(|back| back.position == row.position)
+        }
+        _ => row.recalled.is_none(),
+    }
+}
+
+/// Whether the document was taken back from the recipient of this row: by its own row, or another of the family.
+fn is_taken_back(work: &Work, row: &RecipientRow) -> bool {
+    let Ok(document) = work.document(row.document) else {
+        return false;
+    };
+    let first = root(document);
+    let family = work.amending(first).into_iter().map(|row| row.uid);
+    let mut rows = std::iter::once(first)
+        .chain(family)
+        .flat_map(|uid| work.recipients(uid));
+    rows.any(|of| of.party == row.party && of.recalled.is_some())
 }
 
 /// Rows by the message they travel in, in order.

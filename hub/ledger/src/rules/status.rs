@@ -318,7 +318,7 @@ fn record(
         };
         let row = row.clone();
         recall::take_back(work, &[row], &order)?;
-        recall::forget(work, document, &s.key.system)?;
+        recall::forget(work, document, None, &s.key.system)?;
     }
     answer(work, s, &row, event, effect, delivery.is_some())
 }

@@ -71,8 +71,9 @@ impl Browser for AmqpBrowser {
             within(self.limit, "take a message out", &self.name, ack).await?;
             taken += 1;
         }
-        // Acks have no answer of their own. The channel and the queue work them off in their order, so an answer of both
-        // to a later question says that they have been.
+        // Acks have no answer of their own. The channel works off its methods in order, so its answer to a later question
+        // says that it has passed them on: they are out of this program's hands, and closing the channel takes none back.
+        // The queue itself may still be at it, as it answers such a question before the acks that came earlier.
         look_at(&self.channel, &self.name, self.limit).await?;
         if taken < self.held.len() {
             let options = BasicNackOptions {
