@@ -170,6 +170,8 @@ fn crates_know_only_whom_they_may() {
         ("truc-calendar", &["truc-model"]),
         ("truc-ledger", &["truc-model"]),
         ("truc-ledger-sqlite", &["truc-model", "truc-ledger"]),
+        ("truc-ledger-postgres", &["truc-model", "truc-ledger"]),
+        ("truc-bodies", &["truc-model"]),
         ("truc-transport", &["truc-model"]),
         ("truc-pdf", &["truc-model"]),
         (
@@ -181,6 +183,8 @@ fn crates_know_only_whom_they_may() {
                 "truc-calendar",
                 "truc-ledger",
                 "truc-ledger-sqlite",
+                "truc-ledger-postgres",
+                "truc-bodies",
                 "truc-transport",
                 "truc-pdf",
             ],
