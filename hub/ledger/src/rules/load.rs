@@ -365,7 +365,7 @@ async fn recipients(
     if wanted.documents.is_empty() {
         return Ok(());
     }
-    missing_documents(tx, work, &wanted.documents).await?;
+    orders::documents(tx, work, &wanted.documents).await?;
     // Whether an update is a new document to a recipient follows from who had the one it updates.
     let documents = wanted.documents.iter();
     let updated: BTreeSet<DocumentUid> = documents
@@ -374,7 +374,7 @@ async fn recipients(
         .filter_map(|row| row.amends)
         .collect();
     if !updated.is_empty() {
-        missing_documents(tx, work, &updated).await?;
+        orders::documents(tx, work, &updated).await?;
         wanted.documents.extend(updated);
     }
     let mut deliveries = BTreeSet::new();
@@ -393,24 +393,6 @@ async fn recipients(
     if !deliveries.is_empty() {
         for row in tx.outbox(&list(&deliveries)).await? {
             work.load_outbox(row);
-        }
-    }
-    Ok(())
-}
-
-async fn missing_documents(
-    tx: &mut dyn Transaction,
-    work: &mut Work,
-    of: &BTreeSet<DocumentUid>,
-) -> Result<(), StoreError> {
-    let missing: Vec<DocumentUid> = of
-        .iter()
-        .copied()
-        .filter(|uid| !work.has_document(*uid))
-        .collect();
-    if !missing.is_empty() {
-        for row in tx.documents(&missing).await? {
-            work.load_document(row);
         }
     }
     Ok(())

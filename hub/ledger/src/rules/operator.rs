@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use truc_model::wire::{NoticeCode, Outgoing, Text};
+use truc_model::wire::{NoticeCode, Text};
 use truc_model::{DeliveryUid, ParkCause, SystemId, TransportState};
 
 use crate::command::{PlannedRecipient, Resend};
@@ -13,9 +13,9 @@ use crate::event::{Fact, SentRecipient};
 use crate::operator::{
     OperatorAction, OperatorDone, OperatorOrder, OperatorOutcome, OperatorTarget, Sense, Standing, sense,
 };
-use crate::rows::{OutboxBody, RecipientRow};
+use crate::rows::RecipientRow;
 use crate::rules::recall;
-use crate::rules::work::{Post, Work, cut};
+use crate::rules::work::{Work, cut};
 
 /// Carries out an order for every recipient it makes sense for.
 pub(super) fn order(work: &mut Work, order: &OperatorOrder) -> Result<OperatorOutcome, LedgerError> {
@@ -166,22 +166,7 @@ fn send(
         for (row, target) in &rows {
             to.push(send_one(work, row, target, &system, delivery, event)?);
         }
-        let row = work.document(document)?.clone();
-        work.post(Post {
-            delivery,
-            system,
-            outgoing: Outgoing::Document,
-            urgency: row.facts.urgency,
-            event,
-            document: Some(document),
-            correlation_id: None,
-            body: OutboxBody::Stored,
-            sha256: row.sha256,
-            size: row.size,
-            from: Some(row.sender_code),
-            to,
-            status: None,
-        });
+        work.post_document(document, delivery, system, to, event)?;
     }
     settle_messages(work, fitting);
     rest_of_hold(work, order);

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use truc_model::wire::{NoticeCode, Outgoing, Text};
+use truc_model::wire::{NoticeCode, Text};
 use truc_model::{
     DocumentUid, ParkCause, Party, SystemId, TransportState, UndeliverableCause, WithdrawCause, WithdrawProof,
 };
@@ -14,10 +14,10 @@ use crate::command::{Plan, PlannedRecipient, Resend};
 use crate::error::LedgerError;
 use crate::event::{Fact, SentRecipient};
 use crate::reorganise::{MOVED_MAX, ReorganisationTold, Reorganise, Reorganised};
-use crate::rows::{OutboxBody, OutboxRow, RecipientRow};
+use crate::rows::{OutboxRow, RecipientRow};
 use crate::rules::admin;
 use crate::rules::recall;
-use crate::rules::work::{Post, Work, cut};
+use crate::rules::work::{Work, cut};
 
 /// By party and system, where it goes instead.
 type Moves<'a> = HashMap<&'a Party, HashMap<&'a SystemId, &'a PlannedRecipient>>;
@@ -260,23 +260,7 @@ fn send(
         recall::settle(work, document, delivery);
         return Ok(());
     }
-    let row = work.document(document)?.clone();
-    work.post(Post {
-        delivery,
-        system,
-        outgoing: Outgoing::Document,
-        urgency: row.facts.urgency,
-        event,
-        document: Some(document),
-        correlation_id: None,
-        body: OutboxBody::Stored,
-        sha256: row.sha256,
-        size: row.size,
-        from: Some(row.sender_code),
-        to: named,
-        status: None,
-    });
-    Ok(())
+    work.post_document(document, delivery, system, named, event)
 }
 
 /// The message it travelled in goes on without it.

@@ -333,6 +333,35 @@ impl Work {
         );
     }
 
+    /// A message that carries a document, for these of its recipients.
+    pub(crate) fn post_document(
+        &mut self,
+        document: DocumentUid,
+        delivery: DeliveryUid,
+        system: SystemId,
+        to: Vec<String>,
+        event: u64,
+    ) -> Result<(), LedgerError> {
+        let row = self.document(document)?;
+        let post = Post {
+            delivery,
+            system,
+            outgoing: Outgoing::Document,
+            urgency: row.facts.urgency,
+            event,
+            document: Some(document),
+            correlation_id: None,
+            body: OutboxBody::Stored,
+            sha256: row.sha256,
+            size: row.size,
+            from: Some(row.sender_code.clone()),
+            to,
+            status: None,
+        };
+        self.post(post);
+        Ok(())
+    }
+
     /// Posts a receipt, refusal or notice: JSON that travels in the row.
     pub(crate) fn post_answer(
         &mut self,
