@@ -23,16 +23,18 @@ mod packet;
 mod read;
 mod scan;
 pub mod seal;
+mod source;
 mod vocabulary;
 mod write;
 
-pub use content::{DecodeError, decode_attachment, write_attachment};
+pub use content::{DecodeError, decode_attachment, decode_attachment_from, write_attachment};
 pub use limits::Limits;
-pub use lint::{DUE_LONG_PAST_DAYS, Level, Lint, LintFinding, lint};
+pub use lint::{DUE_LONG_PAST_DAYS, Level, Lint, LintFinding, lint, lint_from};
 pub use packet::{
     Attachment, Business, DocumentNumber, DocumentPacket, DocumentType, Organization, OtherInfo, Packet,
     PaperCopy, Promulgation, ReceiverChange, Replacement, ResponseFor, RevisedPart, SignaturePresence,
     Signer, SniffedType, StaffInfo, StatusPacket, TraceHeader, UnknownElement, Update, Wrapping,
 };
-pub use read::{Reading, Rejection, Warning, read};
+pub use read::{Reading, Rejection, Warning, read, read_from};
+pub use source::{PacketSource, sha256_of};
 pub use write::{write_document, write_status};

@@ -1,6 +1,8 @@
 //! What `truc envelope lint` says of a packet: everything the reader found, with the eyes of the
 //! strict form.
 
+use std::io;
+
 use jiff::ToSpan as _;
 use jiff::civil::Date;
 use serde::Serialize;
@@ -8,6 +10,7 @@ use truc_model::{Place, WarningCode, warning::WarningLevel};
 
 use crate::limits::Limits;
 use crate::read::{Warning, examine};
+use crate::source::PacketSource;
 
 /// A time limit is long past when this many days have gone by.
 pub const DUE_LONG_PAST_DAYS: i64 = 365;
@@ -102,6 +105,14 @@ pub fn lint(bytes: &[u8], limits: &Limits, today: Date) -> Lint {
     Lint {
         findings: refusals.chain(warnings).collect(),
     }
+}
+
+/// [`lint`] of a packet where it lies.
+///
+/// # Errors
+/// When the source cannot be read.
+pub fn lint_from(source: &dyn PacketSource, limits: &Limits, today: Date) -> io::Result<Lint> {
+    Ok(lint(&crate::source::all(source)?, limits, today))
 }
 
 fn level(code: WarningCode) -> Level {

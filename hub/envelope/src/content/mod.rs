@@ -13,6 +13,7 @@ pub(crate) use probe::{Damage, Facts, Probe, label_agrees};
 use std::io;
 
 use crate::packet::Attachment;
+use crate::source::PacketSource;
 
 /// The attachment cannot be decoded from these bytes: they are not the packet it was read from.
 #[derive(Debug, thiserror::Error)]
@@ -23,6 +24,9 @@ pub enum DecodeError {
     /// What was decoded has another digest.
     #[error("the decoded bytes have another digest than the attachment")]
     OtherDigest,
+    /// The packet cannot be read any more.
+    #[error("cannot read the packet")]
+    Read(#[source] io::Error),
     /// The writer failed.
     #[error("cannot write the attachment")]
     Write(#[source] io::Error),
@@ -36,6 +40,19 @@ pub fn decode_attachment(packet: &[u8], attachment: &Attachment) -> Result<Vec<u
     let mut bytes = Vec::new();
     write_attachment(packet, attachment, &mut bytes)?;
     Ok(bytes)
+}
+
+/// Decodes an attachment into a writer, from where its packet lies.
+///
+/// # Errors
+/// As [`write_attachment`]; [`DecodeError::Read`] when the source cannot be read.
+pub fn decode_attachment_from(
+    source: &dyn PacketSource,
+    attachment: &Attachment,
+    mut out: &mut dyn io::Write,
+) -> Result<(), DecodeError> {
+    let packet = crate::source::all(source).map_err(DecodeError::Read)?;
+    write_attachment(&packet, attachment, &mut out)
 }
 
 /// Decodes an attachment into a writer, in chunks of a few kilobytes.

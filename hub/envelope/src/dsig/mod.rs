@@ -34,7 +34,7 @@ pub use form::{NotCanonical, canonical_form};
 pub use key::{AlgorithmDoesNotFit, SigningKey};
 pub use sign::{SignError, SignOptions, sign};
 pub use verdict::{AbsentReason, DsigReason, DsigVerdict, InvalidDsig, Strength, ValidDsig};
-pub use verify::{DsigPolicy, Sha1Policy, verify, verify_with_candidates};
+pub use verify::{DsigPolicy, Sha1Policy, verify, verify_from, verify_with_candidates};
 
 /// The namespace of XML Signature.
 const NS_DSIG: &str = "http://www.w3.org/2000/09/xmldsig#";

@@ -1,5 +1,7 @@
 //! The judgement: form, algorithms, digest, signature, certificate, in this order.
 
+use std::io;
+
 use jiff::Timestamp;
 use ring::digest;
 use rustls_pki_types::CertificateDer;
@@ -15,6 +17,7 @@ use super::verdict::{AbsentReason, DsigReason, DsigVerdict, ValidDsig};
 use super::{MAX_CERTIFICATES, NS_DSIG};
 use crate::limits::Limits;
 use crate::seal::{BoundCertificate, KeyKind, Trust};
+use crate::source::PacketSource;
 
 /// What the operator decides about XML signatures.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -76,6 +79,21 @@ pub fn verify_with_candidates(
         }
     });
     judged.unwrap_or_else(|flaw| DsigVerdict::Invalid(Box::new(flaw.resolve(packet, base))))
+}
+
+/// [`verify_with_candidates`] of a packet where it lies.
+///
+/// # Errors
+/// When the source cannot be read: then nothing is said about the signature.
+pub fn verify_from(
+    source: &dyn PacketSource,
+    policy: &DsigPolicy,
+    trust: &Trust,
+    at: Timestamp,
+    bound: &[BoundCertificate],
+) -> io::Result<DsigVerdict> {
+    let packet = crate::source::all(source)?;
+    Ok(verify_with_candidates(&packet, policy, trust, at, bound))
 }
 
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";

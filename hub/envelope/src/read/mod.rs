@@ -11,12 +11,15 @@ mod status;
 mod structure;
 mod types;
 
+use std::io;
+
 use jiff::civil::Date;
 use truc_model::{Place, Refusal, Sha256, WarningCode};
 
 use crate::limits::Limits;
 use crate::packet::Packet;
 use crate::scan::{Findings, Spot, place, scan};
+use crate::source::PacketSource;
 use fields::Fields;
 
 /// Something forgiven.
@@ -72,6 +75,14 @@ pub fn read(bytes: &[u8], limits: &Limits) -> Result<Reading, Rejection> {
         }),
         _ => Err(Rejection { findings: refusals }),
     }
+}
+
+/// Reads a packet from where it lies: what [`read`] says of its bytes.
+///
+/// # Errors
+/// When the source cannot be read: then nothing is said about the packet.
+pub fn read_from(source: &dyn PacketSource, limits: &Limits) -> io::Result<Result<Reading, Rejection>> {
+    Ok(read(&crate::source::all(source)?, limits))
 }
 
 impl Reading {
