@@ -30,6 +30,7 @@ pub struct BoundCertificate {
     leaf: CertificateDer<'static>,
     intermediates: Vec<CertificateDer<'static>>,
     thumbprint: Sha256,
+    chain: Sha256,
     facts: Facts,
 }
 
@@ -80,10 +81,7 @@ impl BoundCertificate {
         if intermediates.len() > MAX_INTERMEDIATES {
             return Err(CertificateError::TooManyIntermediates);
         }
-        Ok(Self {
-            intermediates,
-            ..Self::from_der(leaf)?
-        })
+        Ok(Self::from_der(leaf)?.with_intermediates(intermediates))
     }
 
     /// SHA-256 of the certificate's DER: `x5t#S256`.
@@ -155,8 +153,10 @@ impl BoundCertificate {
 
     /// One certificate by itself.
     pub(crate) fn from_der(leaf: CertificateDer<'static>) -> Result<Self, CertificateError> {
+        let thumbprint = Sha256::of(&leaf);
         Ok(Self {
-            thumbprint: Sha256::of(&leaf),
+            thumbprint,
+            chain: thumbprint,
             facts: Facts::read(&leaf)?,
             leaf,
             intermediates: Vec::new(),
@@ -166,7 +166,21 @@ impl BoundCertificate {
     /// The same with the intermediates that came with it.
     pub(crate) fn with_intermediates(mut self, intermediates: Vec<CertificateDer<'static>>) -> Self {
         self.intermediates = intermediates;
+        if self.intermediates.is_empty() {
+            self.chain = self.thumbprint;
+        } else {
+            // Of digests, each of its own length: two chains have one digest only when they are the same.
+            let each =
+                std::iter::once(self.thumbprint).chain(self.intermediates.iter().map(|der| Sha256::of(der)));
+            let digests: Vec<u8> = each.flat_map(|digest| *digest.as_bytes()).collect();
+            self.chain = Sha256::of(&digests);
+        }
         self
+    }
+
+    /// Digest of the certificate with the intermediates that came with it, in their order.
+    pub(super) const fn chain(&self) -> Sha256 {
+        self.chain
     }
 
     pub(super) fn into_leaf(self) -> CertificateDer<'static> {

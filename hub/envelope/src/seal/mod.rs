@@ -13,6 +13,7 @@ mod certificate;
 mod jws;
 mod key;
 mod policy;
+mod proven;
 mod trust;
 mod verify;
 
@@ -26,6 +27,7 @@ pub use algorithm::{Algorithm, KeyKind, UnknownAlgorithm};
 pub use certificate::{BoundCertificate, CertificateError, MAX_INTERMEDIATES, NAME_MAX};
 pub use key::{KeyError, SealError, SealingKey, make};
 pub use policy::{AbsentUsage, CrlPolicy, EkuPolicy, MissingCrl, StaleCrl};
+pub use proven::MAX_PROVEN;
 pub use trust::{MAX_ANCHORS, MAX_CRLS, MAX_POOL_INTERMEDIATES, Trust, TrustError};
 pub use verify::{Expected, Tolerance, ValidSeal, verify};
 

@@ -23,6 +23,7 @@ use x509_parser::revocation_list::CertificateRevocationList;
 
 use super::certificate::{BoundCertificate, CertificateError, certificates};
 use super::policy::{CrlPolicy, EkuPolicy, MissingCrl, StaleCrl};
+use super::proven::{Proven, Window};
 
 /// Most trust anchors.
 pub const MAX_ANCHORS: usize = 256;
@@ -42,6 +43,8 @@ pub struct Trust {
     crls: Vec<DatedCrl>,
     eku: EkuPolicy,
     crl_policy: CrlPolicy,
+    /// Chains that held under all of the above: whoever changes any of it begins with none.
+    pub(super) proven: Proven,
 }
 
 struct DatedCrl {
@@ -111,6 +114,7 @@ impl Trust {
             crls: Vec::new(),
             eku: EkuPolicy::default(),
             crl_policy: CrlPolicy::default(),
+            proven: Proven::default(),
         })
     }
 
@@ -128,7 +132,7 @@ impl Trust {
             "intermediate certificates",
             MAX_POOL_INTERMEDIATES,
         )?;
-        Ok(self)
+        Ok(self.with_nothing_proven())
     }
 
     /// Adds revocation lists, PEM (one or more a text) or DER (one). Of several lists of one issuer
@@ -143,21 +147,28 @@ impl Trust {
         }
         limit(self.crls.len(), "revocation lists", MAX_CRLS)?;
         self.crls.sort_by_key(|crl| Reverse(crl.issued));
-        Ok(self)
+        Ok(self.with_nothing_proven())
     }
 
     /// Sets which purposes a certificate may seal under.
     #[must_use]
     pub fn with_eku_policy(mut self, policy: EkuPolicy) -> Self {
         self.eku = policy;
-        self
+        self.with_nothing_proven()
     }
 
     /// Sets what silent or outdated revocation lists mean.
     #[must_use]
-    pub const fn with_crl_policy(mut self, policy: CrlPolicy) -> Self {
+    pub fn with_crl_policy(mut self, policy: CrlPolicy) -> Self {
         self.crl_policy = policy;
-        self
+        self.with_nothing_proven()
+    }
+
+    fn with_nothing_proven(self) -> Self {
+        Self {
+            proven: Proven::default(),
+            ..self
+        }
     }
 
     /// Whether `certificate` could seal at the moment `signed_at`: chain, validity, revocation, usage, key.
@@ -184,8 +195,12 @@ impl Trust {
         at: Timestamp,
         now: Timestamp,
     ) -> Result<(), Refusal> {
+        let (chain, second) = (certificate.chain(), at.as_second());
+        if self.proven.holds(chain, second, now.as_second()) {
+            return self.check_usage(certificate);
+        }
         match self.build_path(certificate, at, now) {
-            Ok(()) => {}
+            Ok(window) => self.proven.remember(chain, window),
             Err(error @ (Error::CertExpired { .. } | Error::CertNotValidYet { .. })) => {
                 // webpki looks at the dates first; a stranger's certificate is a stranger's first.
                 let inside = at.max(certificate.not_before()).min(certificate.not_after());
@@ -201,7 +216,13 @@ impl Trust {
         self.check_usage(certificate)
     }
 
-    fn build_path(&self, certificate: &BoundCertificate, at: Timestamp, now: Timestamp) -> Result<(), Error> {
+    /// Gives for which other moments the path that was found stands.
+    fn build_path(
+        &self,
+        certificate: &BoundCertificate,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Window, Error> {
         let leaf = EndEntityCert::try_from(certificate.leaf())?;
         let time = unix_time(at.as_second());
         let intermediates: Vec<CertificateDer<'_>> = certificate
@@ -243,30 +264,44 @@ impl Trust {
             revocation,
             Some(&holds),
         )
-        .map(|_| ())
+        .and_then(|path| self.window(&path))
     }
 
     /// Where the policy asks for it, every list that speaks for a certificate of the path is in force `now`.
     fn lists_are_fresh(&self, path: &VerifiedPath<'_>, now: Timestamp) -> Result<(), Error> {
-        if self.crl_policy.stale == StaleCrl::Use {
-            return Ok(());
+        match self.window(path)?.fresh_before {
+            Some(next_update) if next_update <= now.as_second() => Err(Error::CrlExpired {
+                time: unix_time(now.as_second()),
+                next_update: unix_time(next_update),
+            }),
+            _ => Ok(()),
         }
+    }
+
+    /// When a path stands: what is found at one moment is found at every other within it, as nothing else that
+    /// is looked at depends on time.
+    fn window(&self, path: &VerifiedPath<'_>) -> Result<Window, Error> {
+        let mut window = Window {
+            from: i64::MIN,
+            to: i64::MAX,
+            fresh_before: None,
+        };
         let leaf = path.end_entity().der();
         let above = path.intermediate_certificates().map(|issuer| issuer.der());
         for der in std::iter::once(leaf).chain(above) {
             let (_, certificate) = X509Certificate::from_der(&der).map_err(|_| Error::BadDer)?;
+            let validity = certificate.validity();
+            window.from = window.from.max(validity.not_before.timestamp());
+            window.to = window.to.min(validity.not_after.timestamp());
+            if self.crl_policy.stale == StaleCrl::Use {
+                continue;
+            }
             let issuer = certificate.issuer().as_raw();
             let list = self.crls.iter().find(|crl| crl.issuer == issuer);
-            if let Some(next_update) = list.and_then(|crl| crl.next_update)
-                && next_update <= now.as_second()
-            {
-                return Err(Error::CrlExpired {
-                    time: unix_time(now.as_second()),
-                    next_update: unix_time(next_update),
-                });
-            }
+            let ends = list.and_then(|crl| crl.next_update).into_iter();
+            window.fresh_before = ends.chain(window.fresh_before).min();
         }
-        Ok(())
+        Ok(window)
     }
 
     fn check_usage(&self, certificate: &BoundCertificate) -> Result<(), Refusal> {

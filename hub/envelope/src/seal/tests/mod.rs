@@ -5,6 +5,7 @@ mod claims;
 mod form;
 mod openssl;
 mod properties;
+mod proven;
 mod round_trip;
 mod vectors;
 
