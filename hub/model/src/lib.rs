@@ -8,6 +8,7 @@
 
 pub mod agency;
 pub mod alert;
+pub mod body;
 pub mod change;
 pub mod clock;
 pub mod crash;
@@ -27,6 +28,7 @@ pub mod withdraw;
 
 pub use agency::{AgencyCode, AgencyId, CodeForm, Party};
 pub use alert::{AlertChange, AlertKind, Severity};
+pub use body::{BodyProblem, BodyProblemCode, BodyProblemJson, NextTry};
 pub use change::{Answered, ChangeOrder, ChangeState, Ordered};
 pub use clock::{Clock, ManualClock, Random, SeededRandom, SystemClock, SystemRandom};
 pub use delivery::{ParkCause, TransportState, UndeliverableCause};
