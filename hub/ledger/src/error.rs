@@ -17,6 +17,10 @@ pub enum StoreError {
     /// Another program held the ledger for too long.
     #[error("the ledger is held by another program")]
     Busy(#[source] Cause),
+    /// The database's server does not answer, or lets nobody in. What was asked is not done, or, when the
+    /// answer to a commit was lost, done: asked again, it gets the first answer.
+    #[error("the ledger's database cannot be reached")]
+    Unreachable(#[source] Cause),
     /// What was read cannot be what was written.
     #[error("the ledger is damaged: {0}")]
     Damaged(String),
@@ -44,7 +48,10 @@ impl StoreError {
     /// Whether the trouble lies with the machine and not with what was asked: the same work can pass later.
     #[must_use]
     pub const fn is_the_machines(&self) -> bool {
-        matches!(self, Self::Full(_) | Self::Io(_) | Self::Busy(_))
+        matches!(
+            self,
+            Self::Full(_) | Self::Io(_) | Self::Busy(_) | Self::Unreachable(_)
+        )
     }
 }
 

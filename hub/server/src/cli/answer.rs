@@ -217,6 +217,9 @@ impl From<truc_ledger::LedgerError> for Trouble {
                 StoreError::Busy(_) => {
                     "another program holds the ledger; try again, or see what it is with `fuser`"
                 }
+                StoreError::Unreachable(_) => {
+                    "see whether PostgreSQL runs and can be reached from here; check ledger.url and ledger.password_file"
+                }
                 StoreError::Damaged(_) => {
                     "stop the hub, keep the file, restore from the backup, then `truc ledger verify`"
                 }
