@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -17,6 +18,8 @@ use crate::topology::system_permissions;
 
 /// Longest wait for one request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
+/// Longest wait for a connection: of several nodes the next is asked then.
+const REACH_LIMIT: Duration = Duration::from_secs(3);
 /// Largest answer read, in bytes.
 const ANSWER_MAX: u64 = 16 * 1024 * 1024;
 
@@ -26,7 +29,10 @@ pub struct Accounts(Arc<Inner>);
 
 struct Inner {
     agent: ureq::Agent,
-    url: String,
+    /// Of each node one; at least one.
+    urls: Vec<String>,
+    /// The number of the one that answered last.
+    current: AtomicUsize,
     user: String,
     authorization: String,
     vhost: String,
@@ -90,6 +96,16 @@ pub struct Overview {
     pub alarms: Vec<String>,
 }
 
+/// A node of the broker's cluster, as the node that was asked sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct ClusterNode {
+    /// Its name, such as `rabbit@mq1`.
+    pub name: String,
+    /// Whether it takes part now.
+    #[serde(default)]
+    pub running: bool,
+}
+
 /// A user with rights on the virtual host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
@@ -103,9 +119,18 @@ impl Accounts {
     /// An administrator's access. `url` as `http://host:15672`; nothing is asked yet.
     #[must_use]
     pub fn new(url: &str, user: &str, password: &str, vhost: &str) -> Self {
+        Self::of_nodes(&[url], user, password, vhost)
+    }
+
+    /// The same for a cluster, each node of which knows all accounts: one that is not reached is left for the
+    /// next, and the one that answered is asked first from then on. Repeating a request does no harm: each
+    /// says how things are to be.
+    #[must_use]
+    pub fn of_nodes<T: AsRef<str>>(urls: &[T], user: &str, password: &str, vhost: &str) -> Self {
         use base64::Engine as _;
         let agent = ureq::Agent::config_builder()
             .timeout_global(Some(REQUEST_LIMIT))
+            .timeout_connect(Some(REACH_LIMIT))
             // Statuses are read here, not turned into errors without the answer's words.
             .http_status_as_error(false)
             .build()
@@ -113,7 +138,11 @@ impl Accounts {
         let login = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
         Self(Arc::new(Inner {
             agent,
-            url: url.trim_end_matches('/').to_owned(),
+            urls: urls
+                .iter()
+                .map(|url| url.as_ref().trim_end_matches('/').to_owned())
+                .collect(),
+            current: AtomicUsize::new(0),
             user: user.to_owned(),
             authorization: format!("Basic {login}"),
             vhost: vhost.to_owned(),
@@ -276,6 +305,14 @@ impl Accounts {
         })
     }
 
+    /// The nodes of the cluster; one alone is a cluster of one.
+    ///
+    /// # Errors
+    /// [`AccountsError`].
+    pub async fn nodes(&self) -> Result<Vec<ClusterNode>, AccountsError> {
+        self.get("/api/nodes".to_owned()).await
+    }
+
     /// Whether a system's user exists; an error when the name is somebody else's.
     async fn is_there(&self, system: &SystemId) -> Result<bool, AccountsError> {
         #[derive(Deserialize)]
@@ -333,7 +370,7 @@ impl Accounts {
         }
     }
 
-    /// A request on a thread of its own, because ureq blocks.
+    /// A request on a thread of its own, because ureq blocks; to each node once, until one answers.
     async fn request(
         &self,
         method: &'static str,
@@ -342,10 +379,10 @@ impl Accounts {
     ) -> Result<(u16, Vec<u8>), AccountsError> {
         let inner = Arc::clone(&self.0);
         let unreachable = |source| AccountsError::Unreachable {
-            url: self.0.url.clone(),
+            url: self.0.urls.join(", "),
             source,
         };
-        let (status, bytes) = tokio::task::spawn_blocking(move || inner.send(method, &path, body))
+        let (status, bytes) = tokio::task::spawn_blocking(move || inner.send_to_any(method, &path, body))
             .await
             .map_err(|error| unreachable(Cause::of(&error)))?
             .map_err(|error| unreachable(Cause::of(&error)))?;
@@ -359,11 +396,39 @@ impl Accounts {
 }
 
 impl Inner {
-    fn send(&self, method: &str, path: &str, body: Option<Value>) -> Result<(u16, Vec<u8>), ureq::Error> {
+    fn send_to_any(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<(u16, Vec<u8>), ureq::Error> {
         let bytes = body.map(|body| body.to_string()).unwrap_or_default();
+        let first = self.current.load(Ordering::Relaxed);
+        let mut failed = None;
+        for turn in 0..self.urls.len() {
+            let at = (first + turn) % self.urls.len();
+            let Some(url) = self.urls.get(at) else { continue };
+            match self.send(url, method, path, bytes.clone()) {
+                Ok(answer) => {
+                    self.current.store(at, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        Err(failed.unwrap_or(ureq::Error::HostNotFound))
+    }
+
+    fn send(
+        &self,
+        url: &str,
+        method: &str,
+        path: &str,
+        bytes: String,
+    ) -> Result<(u16, Vec<u8>), ureq::Error> {
         let request = ureq::http::Request::builder()
             .method(method)
-            .uri(format!("{}{path}", self.url))
+            .uri(format!("{url}{path}"))
             .header("authorization", &self.authorization)
             .header("content-type", "application/json")
             .body(bytes)?;
@@ -381,7 +446,7 @@ impl Inner {
 impl fmt::Debug for Accounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accounts")
-            .field("url", &self.0.url)
+            .field("urls", &self.0.urls)
             .field("user", &self.0.user)
             .field("vhost", &self.0.vhost)
             .finish_non_exhaustive()
@@ -440,5 +505,9 @@ mod tests {
         assert!(matches!(error, AccountsError::Unreachable { .. }));
         let shown = format!("{accounts:?} {error} {error:?}");
         assert!(shown.contains("127.0.0.1:1") && !shown.contains("s3cret"));
+        let urls = ["http://127.0.0.1:1", "http://127.0.0.1:2/"];
+        let several = Accounts::of_nodes(&urls, "admin", "s3cret", "/");
+        let shown = several.overview().await.unwrap_err().to_string();
+        assert!(shown.contains("127.0.0.1:1, http://127.0.0.1:2 "), "{shown}");
     }
 }

@@ -52,9 +52,33 @@ pub trait Broker: Send + Sync {
     /// As for [`Broker::consume`].
     async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, BrokerError>;
 
+    /// Holds the name of a hub (`truc.hub.<name>`, an exclusive queue that nobody writes to) for as long as this
+    /// connection lasts: to be asked for again after each new one. Only one connection can hold a name.
+    ///
+    /// # Errors
+    /// As for [`Broker::declare`].
+    async fn hold_name(&self, hub: &str) -> Result<NameHold, BrokerError>;
+
+    /// Whether some connection holds the name of a hub, ours or another's.
+    ///
+    /// # Errors
+    /// As for [`Broker::consume`]; also while the node that knows is away: then nobody can say.
+    async fn is_name_held(&self, hub: &str) -> Result<bool, BrokerError>;
+
     /// Closes the connections. Outstanding publishes fail, consumers end, unsettled messages go back to
     /// their queues. Closing twice is harmless.
     async fn close(&self);
+}
+
+/// Who holds the name of a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "two hubs of one name take each other's work away"]
+pub enum NameHold {
+    /// This connection.
+    Ours,
+    /// Another connection: a second hub of this name, or our own former life, whose end the broker has not
+    /// noticed yet.
+    Others,
 }
 
 /// The state of the connection.

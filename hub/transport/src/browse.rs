@@ -10,8 +10,8 @@ use crate::message::Properties;
 /// that was handed out before (`redelivered`).
 ///
 /// For a queue that nobody reads: beside a consumer, what is held comes late, out of its order. On a quorum queue each
-/// look counts as a delivery that failed ([`Seen::returned`]), and the broker throws away what failed too often: 20
-/// times on RabbitMQ 4 unless set otherwise.
+/// look counts as a delivery that failed ([`Seen::returned`]), without a limit ([`crate::Topology::DELIVERY_LIMIT`]), and
+/// each message that is held counts as a consumer ([`crate::QueueDepth::consumers`]) and goes back in no order.
 #[async_trait]
 pub trait Browser: Send {
     /// The next message; `None` when no more is ready. Numbered from 0 in the order of looking.

@@ -1,4 +1,4 @@
-//! How to reach a broker: address, limits, time-outs, TLS. Every time-out has a default that suits a LAN.
+//! How to reach a broker: addresses, limits, time-outs, TLS. Every time-out has a default that suits a LAN.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,10 +15,13 @@ use crate::broker::Cause;
 pub struct BrokerConfig {
     /// The address.
     pub url: Url,
+    /// Addresses of further nodes of the same cluster: tried in turn when one is lost or does not answer. See
+    /// [`BrokerConfig::with_more_hosts`].
+    pub more_urls: Vec<Url>,
     /// Shown in the broker's management interface, e.g. `truc hub`.
     pub connection_name: String,
     /// Interval of heartbeats, in whole seconds, at least 1 s. A peer that is silent for twice as long is
-    /// gone (half-open TCP).
+    /// gone (half-open TCP, a machine without power, a process that is stopped).
     pub heartbeat: Duration,
     /// Longest wait for a connection, with TLS and login.
     pub connect_timeout: Duration,
@@ -46,14 +49,21 @@ pub struct BrokerConfig {
 impl BrokerConfig {
     /// Most publishes in one window, whatever is configured.
     pub const PUBLISH_WINDOW_MAX: usize = 16_384;
+    /// Most addresses of one cluster.
+    pub const HOSTS_MAX: usize = 16;
+    /// Longest wait for one of several nodes, as long as there is another that was not tried yet: a node that
+    /// is stopped takes connections (the system does) and says nothing.
+    pub const ONE_OF_SEVERAL: Duration = Duration::from_secs(3);
 
     /// The defaults for an address.
     #[must_use]
     pub fn new(url: Url, connection_name: impl Into<String>) -> Self {
         Self {
             url,
+            more_urls: Vec::new(),
             connection_name: connection_name.into(),
-            heartbeat: Duration::from_secs(10),
+            // RabbitMQ's own advice is 5 to 20 s: less makes busy peers look dead.
+            heartbeat: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(15),
             confirm_timeout: Duration::from_secs(30),
@@ -65,6 +75,58 @@ impl BrokerConfig {
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom::default()),
         }
+    }
+
+    /// The same, with further nodes of the same cluster as `host` or `host:port`: the user, the password, the
+    /// virtual host and all else are those of the first address.
+    ///
+    /// # Errors
+    /// [`UrlError::Host`] for one that does not read, [`UrlError::TooMany`] beyond [`BrokerConfig::HOSTS_MAX`].
+    pub fn with_more_hosts<T: AsRef<str>>(mut self, hosts: &[T]) -> Result<Self, UrlError> {
+        if hosts.len() >= Self::HOSTS_MAX {
+            return Err(UrlError::TooMany);
+        }
+        for host in hosts {
+            self.more_urls.push(self.url.on_host(host.as_ref())?);
+        }
+        Ok(self)
+    }
+
+    /// How many addresses there are.
+    pub(crate) fn hosts(&self) -> usize {
+        1 + self.more_urls.len()
+    }
+
+    /// The address of a turn; turns go round.
+    pub(crate) fn url_at(&self, turn: usize) -> &Url {
+        match (turn % self.hosts()).checked_sub(1) {
+            Some(at) => self.more_urls.get(at).unwrap_or(&self.url),
+            None => &self.url,
+        }
+    }
+
+    /// The turn to begin with: any, so that a thousand adapters do not all sit on the first node.
+    pub(crate) fn first_turn(&self) -> usize {
+        let mut byte = [0];
+        self.random.fill(&mut byte);
+        usize::from(byte[0]) % self.hosts()
+    }
+
+    /// How long one attempt may take, of which `attempt` (from 0) failed before it.
+    pub(crate) fn connect_limit(&self, attempt: u32) -> Duration {
+        let tried = usize::try_from(attempt).unwrap_or(usize::MAX);
+        if tried.saturating_add(1) < self.hosts() {
+            self.connect_timeout.min(Self::ONE_OF_SEVERAL)
+        } else {
+            self.connect_timeout
+        }
+    }
+
+    /// The wait after `attempt` attempts in a row that failed, 0 when a connection was lost: the shortest until
+    /// every node had its turn, then longer after each round.
+    pub(crate) fn wait_after(&self, attempt: u32) -> Duration {
+        let hosts = u32::try_from(self.hosts()).unwrap_or(u32::MAX);
+        self.backoff(attempt / hosts)
     }
 
     /// The window within its limits.
@@ -91,6 +153,7 @@ impl fmt::Debug for BrokerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BrokerConfig")
             .field("url", &self.url)
+            .field("more_urls", &self.more_urls)
             .field("connection_name", &self.connection_name)
             .field("publish_window", &self.publish_window)
             .field("max_body_bytes", &self.max_body_bytes)
@@ -147,6 +210,12 @@ pub enum UrlError {
     /// No user, and no client certificate asked for.
     #[error("the broker's address names no user (or ?auth_mechanism=external)")]
     NoUser,
+    /// A further node that is no `host` or `host:port`.
+    #[error("a further node of the broker is named as host or host:port, without user and virtual host")]
+    Host,
+    /// More addresses than anybody needs.
+    #[error("a broker has at most 16 addresses")]
+    TooMany,
 }
 
 impl Url {
@@ -166,6 +235,34 @@ impl Url {
     #[must_use]
     pub fn host(&self) -> String {
         format!("{}:{}", self.0.authority.host, self.0.authority.port)
+    }
+
+    /// The same node and virtual host with another user.
+    #[must_use]
+    pub fn with_user(&self, user: &str, password: &str) -> Self {
+        let mut uri = self.0.clone();
+        user.clone_into(&mut uri.authority.userinfo.username);
+        password.clone_into(&mut uri.authority.userinfo.password);
+        Self(uri)
+    }
+
+    /// The same user and virtual host on another node: `host` or `host:port`, an IPv6 address in brackets.
+    ///
+    /// # Errors
+    /// [`UrlError::Host`].
+    pub fn on_host(&self, host: &str) -> Result<Self, UrlError> {
+        let host = host.trim();
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "@/?#%\\".contains(c);
+        if host.contains(odd) {
+            return Err(UrlError::Host);
+        }
+        let other: Self = format!("{}://nobody@{host}", self.0.scheme)
+            .parse()
+            .map_err(|_| UrlError::Host)?;
+        let mut uri = self.0.clone();
+        uri.authority.host = other.0.authority.host;
+        uri.authority.port = other.0.authority.port;
+        Ok(Self(uri))
     }
 
     /// Whether the connection is encrypted.
@@ -279,6 +376,76 @@ mod tests {
                 .min(config.reconnect_min * (1 << attempt.min(16)));
             assert!(wait >= full / 2 && wait <= full, "{attempt}: {wait:?}");
         }
+    }
+
+    #[test]
+    fn further_nodes_have_the_same_user_and_virtual_host() {
+        let config = || {
+            let url = "amqps://hub:s3cret@mq1.example.vn:5673/truc".parse().unwrap();
+            BrokerConfig::new(url, "test")
+        };
+        let several = config()
+            .with_more_hosts(&["mq2.example.vn", " [::1]:7000 "])
+            .unwrap();
+        let hosts: Vec<_> = (0..4).map(|turn| several.url_at(turn).host()).collect();
+        assert_eq!(
+            hosts,
+            [
+                "mq1.example.vn:5673",
+                "mq2.example.vn:5671",
+                "::1:7000",
+                "mq1.example.vn:5673"
+            ]
+        );
+        assert!(
+            several
+                .more_urls
+                .iter()
+                .all(|url| url.user() == "hub" && url.vhost() == "truc" && url.is_tls())
+        );
+        assert!(!format!("{several:?}").contains("s3cret"));
+        for bad in [
+            "", "a b", "u:p@h", "h/v", "amqp://h", ":5672", "h:port", "h?x=1", "[::1",
+        ] {
+            assert_eq!(
+                config().with_more_hosts(&[bad]).err(),
+                Some(UrlError::Host),
+                "{bad}"
+            );
+        }
+        let many = ["h"; BrokerConfig::HOSTS_MAX];
+        assert_eq!(config().with_more_hosts(&many).err(), Some(UrlError::TooMany));
+        let most = config().with_more_hosts(&many[1..]).unwrap();
+        assert_eq!(most.hosts(), BrokerConfig::HOSTS_MAX);
+    }
+
+    #[test]
+    fn each_node_has_its_turn_before_the_wait_grows() {
+        let mut config = BrokerConfig::new("amqp://a:b@h".parse().unwrap(), "test");
+        config.random = Arc::new(SeededRandom::new(1));
+        assert_eq!(config.connect_limit(0), config.connect_timeout);
+        let mut config = config.with_more_hosts(&["i", "j"]).unwrap();
+        let limits: Vec<_> = (0..3).map(|attempt| config.connect_limit(attempt)).collect();
+        let quick = BrokerConfig::ONE_OF_SEVERAL;
+        assert_eq!(limits, [quick, quick, config.connect_timeout]);
+        for attempt in 0..3 {
+            assert!(config.wait_after(attempt) <= config.reconnect_min, "{attempt}");
+        }
+        for attempt in 3..6 {
+            let wait = config.wait_after(attempt);
+            assert!(
+                wait >= config.reconnect_min && wait <= config.reconnect_min * 2,
+                "{attempt}: {wait:?}"
+            );
+        }
+        // All of them are begun with by somebody.
+        let mut begun = [0; 3];
+        for _ in 0..300 {
+            begun[config.first_turn()] += 1;
+        }
+        assert!(begun.iter().all(|count| *count > 50), "{begun:?}");
+        config.connect_timeout = Duration::from_secs(1);
+        assert_eq!(config.connect_limit(0), Duration::from_secs(1));
     }
 
     #[test]

@@ -23,9 +23,9 @@ pub mod private_node;
 mod publish;
 mod topology;
 
-pub use accounts::{Account, Accounts, AccountsError, Overview};
+pub use accounts::{Account, Accounts, AccountsError, ClusterNode, Overview};
 pub use amqp::AmqpBroker;
-pub use broker::{Broker, BrokerError, BrokerState, Cause, QueueDepth};
+pub use broker::{Broker, BrokerError, BrokerState, Cause, NameHold, QueueDepth};
 pub use browse::{Browser, Seen};
 pub use config::{BrokerConfig, Tls, TlsIdentity, Url, UrlError};
 pub use consume::{Consumer, Delivery, Message, SettleError, Settlement};

@@ -50,6 +50,10 @@ pub struct Topology {
 impl Topology {
     /// Highest message priority. Few levels, because a classic queue keeps a structure for each.
     pub const MAX_PRIORITY: u8 = 5;
+    /// How many nodes of a cluster keep a quorum queue.
+    pub const GROUP_SIZE: i32 = 3;
+    /// How often a quorum queue hands a message out in vain before it is a dead letter: never.
+    pub const DELIVERY_LIMIT: i32 = i32::MAX;
 
     /// Everything the hub needs, with an inbox for each system.
     #[must_use]
@@ -97,10 +101,16 @@ impl Topology {
     }
 
     /// Quorum queues know no `x-max-priority`: RabbitMQ 3.10 refuses the argument, and 4.x has two
-    /// priorities without being asked.
+    /// priorities without being asked. On them the urgent overtake only before the inbox: in the ledger, by the
+    /// hub's window.
     const fn has_priorities(&self) -> bool {
         matches!(self.queue_type, QueueType::Classic)
     }
+}
+
+/// The queue by which a hub holds its name.
+pub(crate) fn hub_queue(hub: &str) -> String {
+    format!("truc.hub.{hub}")
 }
 
 /// Kinds of exchange in use.

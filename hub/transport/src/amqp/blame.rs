@@ -21,7 +21,10 @@ impl<'a> Blame<'a> {
     pub(super) fn of<'b>(fault: &'a Fault, mut left: impl Iterator<Item = &'b Sent>) -> Self {
         let reply = match fault {
             Fault::Lost(cause) => return Self::Nobody(cause.clone()),
-            Fault::Refused(reply) | Fault::NotFound(reply) | Fault::Precondition(reply) => reply,
+            Fault::Refused(reply)
+            | Fault::NotFound(reply)
+            | Fault::Precondition(reply)
+            | Fault::Locked(reply) => reply,
         };
         if left.any(|sent| speaks_of(reply, sent)) {
             Self::Some(reply)

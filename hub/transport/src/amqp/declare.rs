@@ -1,4 +1,4 @@
-//! Declaring the topology, and asking how full a queue is.
+//! Declaring the topology, asking how full a queue is, and holding a hub's name.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use lapin::{Channel, ExchangeKind as AmqpKind};
 use truc_model::wire::DEAD_EXCHANGE;
 
 use super::convert::short;
-use super::fault::within;
+use super::fault::{Fault, timed_out, within};
 use super::link::Link;
-use crate::broker::{BrokerError, QueueDepth};
+use crate::broker::{BrokerError, NameHold, QueueDepth};
 use crate::config::BrokerConfig;
-use crate::topology::{ExchangeKind, QueueSpec, QueueType, Topology};
+use crate::topology::{ExchangeKind, QueueSpec, QueueType, Topology, hub_queue};
 
 /// Declares everything, each object by name so that an error names it.
 pub(super) async fn declare(
@@ -102,6 +102,65 @@ pub(super) async fn look_at(
     })
 }
 
+/// Holds a hub's name with an exclusive queue: the broker gives it to one connection only, and takes it back at
+/// that connection's end, whatever ends it.
+pub(super) async fn hold_name(
+    config: &BrokerConfig,
+    link: &Link,
+    hub: &str,
+) -> Result<NameHold, BrokerError> {
+    match name_queue(config, link, hub, false).await {
+        Ok(()) => Ok(NameHold::Ours),
+        Err(NoName::Others) => Ok(NameHold::Others),
+        Err(NoName::Failed(error)) => Err(error),
+    }
+}
+
+/// Whether some connection holds it.
+pub(super) async fn is_name_held(config: &BrokerConfig, link: &Link, hub: &str) -> Result<bool, BrokerError> {
+    match name_queue(config, link, hub, true).await {
+        Ok(()) | Err(NoName::Others) => Ok(true),
+        Err(NoName::Failed(BrokerError::NotFound { .. })) => Ok(false),
+        Err(NoName::Failed(error)) => Err(error),
+    }
+}
+
+/// Why a name's queue is not ours.
+enum NoName {
+    Others,
+    Failed(BrokerError),
+}
+
+async fn name_queue(config: &BrokerConfig, link: &Link, hub: &str, only_look: bool) -> Result<(), NoName> {
+    let name = hub_queue(hub);
+    let short = short_name(&name).map_err(NoName::Failed)?;
+    let channel = open(config, link).await.map_err(NoName::Failed)?;
+    let options = QueueDeclareOptions {
+        passive: only_look,
+        // It means nothing after the connection.
+        durable: false,
+        // The connection's alone, and gone with it.
+        exclusive: true,
+        // Nobody consumes from it.
+        auto_delete: false,
+        nowait: false,
+    };
+    let mut table = FieldTable::default();
+    // An exclusive queue can be no other, whatever a virtual host's default says.
+    let kind = AMQPValue::LongString(QueueType::Classic.as_str().into());
+    table.insert("x-queue-type".into(), kind);
+    let limit = config.operation_timeout;
+    let declare = channel.queue_declare(short, options, table);
+    match tokio::time::timeout(limit, declare).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => match Fault::of(&error) {
+            Fault::Locked(_) => Err(NoName::Others),
+            fault => Err(NoName::Failed(fault.on(&name))),
+        },
+        Err(_) => Err(NoName::Failed(timed_out(limit, "hold a hub's name"))),
+    }
+}
+
 /// A channel for these few commands; it closes when dropped. An error of the broker ends it, which is
 /// why it is not shared.
 pub(super) async fn open(config: &BrokerConfig, link: &Link) -> Result<Channel, BrokerError> {
@@ -121,9 +180,23 @@ fn arguments(queue_type: QueueType, queue: &QueueSpec) -> FieldTable {
     table.insert("x-queue-type".into(), text(queue_type.as_str()));
     if queue.dead_letters {
         table.insert("x-dead-letter-exchange".into(), text(DEAD_EXCHANGE));
-        if queue_type == QueueType::Quorum {
-            // A quorum queue moves dead letters without confirm unless asked; asked, it wants to refuse
-            // publishes rather than drop old messages when full (and it is never full: no maximum).
+    }
+    if queue_type == QueueType::Quorum {
+        // How many nodes keep it: one of three can be lost. A cluster with fewer nodes has fewer; further
+        // nodes take part when an operator grows the queues (docs/operating/cluster.md).
+        let size = AMQPValue::LongInt(Topology::GROUP_SIZE);
+        table.insert("x-quorum-initial-group-size".into(), size);
+        // One connection declares all queues; without this all of them would be led by its node.
+        table.insert("x-queue-leader-locator".into(), text("balanced"));
+        // A quorum queue counts how often it handed a message out in vain, and gives up beyond a limit: none
+        // by default in 3.10, 20 in 4.x. Adapters and hubs that are killed again and again would so turn
+        // good documents into dead letters, and the queue of dead letters would drop them. The highest
+        // number there is means never; "no limit" itself (-1) is not known to 3.10.
+        let limit = AMQPValue::LongInt(Topology::DELIVERY_LIMIT);
+        table.insert("x-delivery-limit".into(), limit);
+        if queue.dead_letters {
+            // It moves dead letters without confirm unless asked; asked, it wants to refuse publishes
+            // rather than drop old messages when full (and it is never full: no maximum).
             table.insert("x-dead-letter-strategy".into(), text("at-least-once"));
             table.insert("x-overflow".into(), text("reject-publish"));
         }

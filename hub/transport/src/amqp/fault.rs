@@ -20,6 +20,8 @@ pub(super) enum Fault {
     NotFound(String),
     /// The object exists with other arguments, or a property of the message is not acceptable.
     Precondition(String),
+    /// The object belongs to another connection.
+    Locked(String),
     /// Everything else: the connection is gone or ill.
     Lost(Cause),
 }
@@ -33,7 +35,9 @@ impl Fault {
         match error.kind() {
             AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)
             | AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED) => Self::Refused(reply),
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) if is_away(&reply) => Self::Lost(Cause::text(reply)),
             AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND) => Self::NotFound(reply),
+            AMQPErrorKind::Soft(AMQPSoftError::RESOURCELOCKED) => Self::Locked(reply),
             AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED) => Self::Precondition(reply),
             _ if error.get_id() == CONTENT_TOO_LARGE => Self::Precondition(reply),
             _ => Self::Lost(Cause::text(reply)),
@@ -43,7 +47,7 @@ impl Fault {
     /// For an operation on the object `name`.
     pub(super) fn on(self, name: &str) -> BrokerError {
         match self {
-            Self::Refused(reply) => BrokerError::Refused { reply },
+            Self::Refused(reply) | Self::Locked(reply) => BrokerError::Refused { reply },
             Self::NotFound(_) => BrokerError::NotFound {
                 name: name.to_owned(),
             },
@@ -54,6 +58,14 @@ impl Fault {
             Self::Lost(cause) => BrokerError::Disconnected(cause),
         }
     }
+}
+
+/// Whether a "not found" means that the queue is there and its node is not: a cluster answers so for a queue
+/// whose node is down, and whoever took it for a lost queue would send everything again.
+fn is_away(reply: &str) -> bool {
+    ["down or inaccessible", "process is stopped by supervisor"]
+        .iter()
+        .any(|words| reply.contains(words))
 }
 
 /// The broker's words, e.g. `ACCESS_REFUSED - access to exchange …`. Control characters out, because a
@@ -109,6 +121,16 @@ mod tests {
         assert!(matches!(
             Fault::of(&soft(AMQPSoftError::NOTFOUND, "NOT_FOUND")).on("q"),
             BrokerError::NotFound { name } if name == "q"
+        ));
+        let away = "NOT_FOUND - home node 'truc-2@localhost' of durable queue 'q' in vhost '/' is down or inaccessible";
+        assert!(matches!(
+            Fault::of(&soft(AMQPSoftError::NOTFOUND, away)),
+            Fault::Lost(_)
+        ));
+        let locked = "RESOURCE_LOCKED - cannot obtain exclusive access to locked queue 'truc.hub.a'";
+        assert!(matches!(
+            Fault::of(&soft(AMQPSoftError::RESOURCELOCKED, locked)),
+            Fault::Locked(_)
         ));
         let error = Fault::of(&soft(AMQPSoftError::PRECONDITIONFAILED, "inequivalent arg")).on("truc.dead");
         let text = error.to_string();

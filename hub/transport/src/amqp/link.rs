@@ -23,7 +23,7 @@ use super::fault::{Fault, timed_out};
 use super::runtime;
 use super::sieve::Sieve;
 use crate::broker::{BrokerError, BrokerState, Cause};
-use crate::config::BrokerConfig;
+use crate::config::{BrokerConfig, Url};
 
 /// How often a connection is asked whether it still lives, besides listening to its events.
 const PULSE: Duration = Duration::from_millis(500);
@@ -137,16 +137,20 @@ pub(super) struct Link(Arc<Inner>);
 struct Inner {
     role: Role,
     config: Arc<BrokerConfig>,
+    /// The node to begin with.
+    first: usize,
     state: Arc<watch::Sender<LinkState>>,
     opened: AtomicBool,
     close: watch::Sender<bool>,
 }
 
 impl Link {
-    pub(super) fn new(role: Role, config: Arc<BrokerConfig>) -> Self {
+    /// `first` is the node to begin with: see [`BrokerConfig::first_turn`].
+    pub(super) fn new(role: Role, config: Arc<BrokerConfig>, first: usize) -> Self {
         Self(Arc::new(Inner {
             role,
             config,
+            first,
             state: Arc::new(watch::Sender::new(LinkState::Idle)),
             opened: AtomicBool::new(false),
             close: watch::Sender::new(false),
@@ -161,6 +165,7 @@ impl Link {
         tokio::spawn(supervise(
             self.0.role,
             Arc::clone(&self.0.config),
+            self.0.first,
             Arc::clone(&self.0.state),
             self.0.close.subscribe(),
         ));
@@ -174,7 +179,7 @@ impl Link {
         *self.0.close.borrow()
     }
 
-    /// The outcome of the first attempt to connect.
+    /// The outcome of the first attempt to connect; of one to each node, when there are several.
     pub(super) async fn first_attempt(&self) -> Result<(), BrokerError> {
         let mut state = self.state();
         let settled = state
@@ -229,25 +234,37 @@ impl Link {
 }
 
 /// Connects, watches, connects again, until told to close or until nobody is left who could use it.
+///
+/// A connection that is lost is made anew with the next node: whatever ended this one may last. Where it was made
+/// it stays; nothing draws it back to the first node.
 async fn supervise(
     role: Role,
     config: Arc<BrokerConfig>,
+    first: usize,
     state: Arc<watch::Sender<LinkState>>,
     mut close: watch::Receiver<bool>,
 ) {
     state.send_replace(LinkState::Connecting);
+    let hosts = u32::try_from(config.hosts()).unwrap_or(u32::MAX);
+    let mut turn = first;
     let mut attempt = 0;
     let mut since = None;
+    let mut was_up = false;
+    let mut worst: Option<BrokerError> = None;
     loop {
+        let url = config.url_at(turn);
         let outcome = tokio::select! {
-            outcome = connect(role, &config) => outcome,
+            outcome = connect(role, &config, url, config.connect_limit(attempt)) => outcome,
             () = closed(&mut close) => break,
         };
+        turn = turn.wrapping_add(1);
         let error = match outcome {
             Ok((session, events)) => {
                 attempt = 0;
                 since = None;
-                tracing::debug!(?role, broker = %config.url, "connected to the broker");
+                worst = None;
+                was_up = true;
+                tracing::debug!(?role, broker = %url, "connected to the broker");
                 state.send_replace(LinkState::Up(Arc::clone(&session)));
                 let error = tokio::select! {
                     error = watch_over(&session, events, &state) => error,
@@ -267,16 +284,25 @@ async fn supervise(
             }
         };
         let since = *since.get_or_insert_with(|| config.clock.now());
-        if attempt <= 1 {
-            tracing::warn!(?role, broker = %config.url, error = %Cause::of(&error), "no connection to the broker, trying again");
+        if attempt <= hosts {
+            tracing::warn!(?role, broker = %url, error = %Cause::of(&error), "no connection to the broker, trying again");
         }
-        state.send_replace(LinkState::Down {
-            since,
-            attempt,
-            error,
-        });
+        // A node that refuses says more than one that is not there.
+        let shown = match worst.take() {
+            Some(refused @ BrokerError::Refused { .. }) if attempt < hosts => refused,
+            _ => error,
+        };
+        worst = Some(shown.clone());
+        // At the first start nothing is lost before every node was asked.
+        if was_up || attempt >= hosts {
+            state.send_replace(LinkState::Down {
+                since,
+                attempt,
+                error: shown,
+            });
+        }
         tokio::select! {
-            () = tokio::time::sleep(config.backoff(attempt)) => {}
+            () = tokio::time::sleep(config.wait_after(attempt)) => {}
             () = closed(&mut close) => break,
         }
     }
@@ -321,9 +347,10 @@ async fn watch_over(
             Some(Event::Error(error)) => {
                 return match Fault::of(&error) {
                     Fault::Lost(cause) => BrokerError::Disconnected(cause),
-                    Fault::Refused(reply) | Fault::NotFound(reply) | Fault::Precondition(reply) => {
-                        BrokerError::Disconnected(Cause::text(reply))
-                    }
+                    Fault::Refused(reply)
+                    | Fault::NotFound(reply)
+                    | Fault::Precondition(reply)
+                    | Fault::Locked(reply) => BrokerError::Disconnected(Cause::text(reply)),
                 };
             }
             Some(_) => {}
@@ -333,7 +360,12 @@ async fn watch_over(
 }
 
 /// Connects, encrypts and logs in, within the time allowed.
-async fn connect(role: Role, config: &BrokerConfig) -> Result<(Arc<Session>, Events), BrokerError> {
+async fn connect(
+    role: Role,
+    config: &BrokerConfig,
+    url: &Url,
+    limit: Duration,
+) -> Result<(Arc<Session>, Events), BrokerError> {
     let role = match role {
         Role::Consume => "consume",
         Role::Publish => "publish",
@@ -351,9 +383,8 @@ async fn connect(role: Role, config: &BrokerConfig) -> Result<(Arc<Session>, Eve
     let socket = Socket::default();
     let kept = socket.clone();
     let plain_runtime = async_rs::TokioRuntime::tokio_current();
-    let limit = config.connect_timeout;
     let connecting = Connection::connector(
-        config.url.with_heartbeat(config.heartbeat),
+        url.with_heartbeat(config.heartbeat),
         runtime::current(),
         async move |uri: AMQPUri, _| {
             let reach = async {
@@ -388,7 +419,7 @@ async fn connect(role: Role, config: &BrokerConfig) -> Result<(Arc<Session>, Eve
         }
         Ok(Err(error)) => {
             socket.shut_down();
-            Err(Fault::of(&error).on(&format!("virtual host {}", config.url.vhost())))
+            Err(Fault::of(&error).on(&format!("virtual host {}", url.vhost())))
         }
         Err(_) => {
             socket.shut_down();

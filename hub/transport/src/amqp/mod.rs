@@ -25,7 +25,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::broker::{Broker, BrokerError, BrokerState, QueueDepth};
+use crate::broker::{Broker, BrokerError, BrokerState, NameHold, QueueDepth};
 use crate::browse::Browser;
 use crate::config::BrokerConfig;
 use crate::consume::Consumer;
@@ -66,8 +66,10 @@ impl AmqpBroker {
     #[must_use]
     pub fn start(config: BrokerConfig) -> Arc<Self> {
         let config = Arc::new(config);
-        let consuming = Link::new(Role::Consume, Arc::clone(&config));
-        let publishing = Link::new(Role::Publish, Arc::clone(&config));
+        // Both on one node, as long as all are well: of several, fewer can then fail this program.
+        let first = config.first_turn();
+        let consuming = Link::new(Role::Consume, Arc::clone(&config), first);
+        let publishing = Link::new(Role::Publish, Arc::clone(&config), first);
         consuming.open();
         let state = merged_state(consuming.state(), publishing.state());
         Arc::new(Self {
@@ -119,6 +121,14 @@ impl Broker for AmqpBroker {
     async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, BrokerError> {
         let browser = AmqpBrowser::open(&self.config, &self.consuming, queue).await?;
         Ok(Box::new(browser))
+    }
+
+    async fn hold_name(&self, hub: &str) -> Result<NameHold, BrokerError> {
+        declare::hold_name(&self.config, &self.consuming, hub).await
+    }
+
+    async fn is_name_held(&self, hub: &str) -> Result<bool, BrokerError> {
+        declare::is_name_held(&self.config, &self.consuming, hub).await
     }
 
     async fn close(&self) {

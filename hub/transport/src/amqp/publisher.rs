@@ -319,7 +319,10 @@ async fn serve(shared: &Shared, link: &Link, session: &Arc<Session>) {
     };
     let cause = match &fault {
         Fault::Lost(cause) => cause.clone(),
-        Fault::Refused(reply) | Fault::NotFound(reply) | Fault::Precondition(reply) => Cause::text(reply),
+        Fault::Refused(reply)
+        | Fault::NotFound(reply)
+        | Fault::Precondition(reply)
+        | Fault::Locked(reply) => Cause::text(reply),
     };
     shared.set_gate(Gate::Shut(cause));
     let mut slot = shared.slot();

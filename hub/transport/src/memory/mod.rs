@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use truc_model::{Clock, SystemClock, SystemId};
 
-use crate::broker::{Broker, BrokerError, BrokerState, QueueDepth};
+use crate::broker::{Broker, BrokerError, BrokerState, NameHold, QueueDepth};
 use crate::browse::Browser;
 use crate::consume::{Consumer, Message};
 use crate::publish::Publisher;
@@ -159,6 +159,14 @@ impl Broker for MemoryBroker {
     async fn browse(&self, queue: &str) -> Result<Box<dyn Browser>, BrokerError> {
         let reader = self.server.consume(self.connection, queue, Reader::Browser)?;
         Ok(Box::new(MemoryBrowser::new(Arc::clone(&self.server), reader)))
+    }
+
+    async fn hold_name(&self, hub: &str) -> Result<NameHold, BrokerError> {
+        self.server.hold_name(self.connection, hub)
+    }
+
+    async fn is_name_held(&self, hub: &str) -> Result<bool, BrokerError> {
+        self.server.is_name_held(self.connection, hub)
     }
 
     async fn close(&self) {

@@ -10,11 +10,11 @@ use truc_model::wire::{DEAD_EXCHANGE, SUBMIT_EXCHANGE};
 
 use super::rights::{User, refusal};
 use crate::amqp::as_on_the_wire;
-use crate::broker::{BrokerError, BrokerState, Cause, QueueDepth};
+use crate::broker::{BrokerError, BrokerState, Cause, NameHold, QueueDepth};
 use crate::consume::{Message, SettleError, Verdict};
 use crate::message::{HeaderValue, OutMessage};
 use crate::publish::PublishError;
-use crate::topology::{QueueSpec, QueueType, Topology};
+use crate::topology::{QueueSpec, QueueType, Topology, hub_queue};
 
 /// A connection.
 pub(super) type ConnectionId = u64;
@@ -35,6 +35,8 @@ struct State {
     exchanges: Vec<&'static str>,
     queues: BTreeMap<String, Queue>,
     consumers: BTreeMap<ConsumerId, ConsumerEntry>,
+    /// The names of hubs, and who holds them.
+    names: BTreeMap<String, ConnectionId>,
     next: u64,
     health: Health,
     nacks: usize,
@@ -138,6 +140,7 @@ impl Server {
             state.put_back(consumer);
             state.consumers.remove(&consumer);
         }
+        state.names.retain(|_, holder| *holder != connection);
         if let Some(closed) = state.connections.remove(&connection) {
             closed.state.send_replace(BrokerState::Closed);
         }
@@ -157,6 +160,7 @@ impl Server {
             state.put_back(consumer);
             state.end_if_done(consumer);
         }
+        state.names.clear();
         state.set_health(Health::Down(down));
         drop(state);
         self.changed.notify_waiters();
@@ -226,6 +230,30 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn hold_name(&self, connection: ConnectionId, hub: &str) -> Result<NameHold, BrokerError> {
+        let mut state = self.lock();
+        let user = state.user(connection)?;
+        state.reachable()?;
+        if !user.may_declare() {
+            return Err(BrokerError::Refused {
+                reply: refusal(&user, "configure access", "queue", &hub_queue(hub)),
+            });
+        }
+        let holder = *state.names.entry(hub.to_owned()).or_insert(connection);
+        Ok(if holder == connection {
+            NameHold::Ours
+        } else {
+            NameHold::Others
+        })
+    }
+
+    pub(super) fn is_name_held(&self, connection: ConnectionId, hub: &str) -> Result<bool, BrokerError> {
+        let state = self.lock();
+        state.user(connection)?;
+        state.reachable()?;
+        Ok(state.names.contains_key(hub))
     }
 
     pub(super) fn queue_depth(

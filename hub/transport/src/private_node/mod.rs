@@ -6,7 +6,11 @@
 //!
 //! It dies with its parent, however the parent dies: a watching shell reads from a pipe whose other end
 //! only the parent holds, and at its end kills the node's whole process group.
+//!
+//! [`PrivateCluster`] is several of them as one broker.
 
+mod cluster;
+mod files;
 mod install;
 mod launch;
 mod ports;
@@ -20,8 +24,9 @@ use tokio::time::{Instant, sleep, timeout};
 use truc_model::{Random, SystemRandom};
 
 use crate::accounts::{Accounts, AccountsError};
+pub use cluster::{PrivateCluster, PrivateClusterConfig};
 use install::Installation;
-use launch::Running;
+use launch::{Epmd, Running};
 use ports::Ports;
 
 /// Longest wait for a node to be ready. Slow machines take ten seconds; two busy cores took four.
@@ -121,6 +126,10 @@ pub struct PrivateNode {
     name: String,
     ports: Ports,
     admin_password: String,
+    cookie: String,
+    epmd: Epmd,
+    /// The names of all nodes of its cluster, its own among them; none when it stands alone.
+    members: Vec<String>,
     running: Option<Running>,
 }
 
@@ -134,12 +143,7 @@ impl PrivateNode {
     /// [`NodeError`]; its text says what to do.
     pub async fn start(config: PrivateNodeConfig) -> Result<Self, NodeError> {
         let install = Installation::find(config.programs.as_deref())?;
-        std::fs::create_dir_all(&config.dir)
-            .map_err(NodeError::io(format!("make {}", config.dir.display())))?;
-        let dir = config
-            .dir
-            .canonicalize()
-            .map_err(NodeError::io(format!("find {}", config.dir.display())))?;
+        let dir = made(&config.dir)?;
         let random = SystemRandom::default();
         let mut attempt = 1;
         loop {
@@ -150,9 +154,12 @@ impl PrivateNode {
                 name: "truc@localhost".to_owned(),
                 ports: Ports::free().map_err(NodeError::io("find free ports"))?,
                 admin_password: secret(&random),
+                cookie: secret(&random),
+                epmd: Epmd::Own,
+                members: Vec::new(),
                 running: None,
             };
-            node.write_files(&random)?;
+            node.write_files()?;
             match node.run().await {
                 Ok(()) => return Ok(node),
                 Err(NodeError::Ended { log }) if log.contains("eaddrinuse") && attempt < START_ATTEMPTS => {
@@ -258,6 +265,36 @@ impl PrivateNode {
         }
     }
 
+    /// Stops its process where it stands (SIGSTOP), as a machine does that hangs: the system goes on taking
+    /// connections for it, and nobody answers. Does nothing when it is not running.
+    pub fn pause(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets a paused process go on.
+    pub fn resume(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        // The server alone: its watcher must see the end of the parent at any time.
+        if let Some(running) = &self.running {
+            running.signal(&self.pid_file(), signal);
+        }
+    }
+
+    /// Whether it was started and neither stopped nor killed since.
+    #[must_use]
+    pub const fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
+    /// Its name among the nodes of a cluster, such as `truc-1@localhost`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Sets or clears the memory alarm: set, the broker blocks all that publish.
     ///
     /// # Errors
@@ -316,7 +353,7 @@ impl PrivateNode {
 
     async fn run(&mut self) -> Result<(), NodeError> {
         let _ = std::fs::remove_file(self.pid_file());
-        let mut running = Running::launch(&self.install, &self.dir, &self.environment())?;
+        let mut running = Running::launch(&self.install, &self.dir, &self.environment(), self.epmd)?;
         let mut ended = false;
         let ready = wait_for(START_LIMIT, async || {
             ended = running.server_has_ended(&self.dir);
@@ -369,88 +406,6 @@ impl PrivateNode {
         lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
     }
 
-    /// Configuration, plugins and cookie.
-    fn write_files(&self, random: &dyn Random) -> Result<(), NodeError> {
-        let Ports { amqp, management, .. } = self.ports;
-        let (user, password) = (Self::ADMIN, &self.admin_password);
-        let log = self.dir.join("node.log");
-        let config = format!(
-            "listeners.tcp.local = 127.0.0.1:{amqp}\n\
-             management.tcp.ip = 127.0.0.1\n\
-             management.tcp.port = {management}\n\
-             management.rates_mode = none\n\
-             default_user = {user}\n\
-             default_pass = {password}\n\
-             default_permissions.configure = .*\n\
-             default_permissions.write = .*\n\
-             default_permissions.read = .*\n\
-             default_user_tags.administrator = true\n\
-             vm_memory_high_watermark.relative = 0.6\n\
-             disk_free_limit.absolute = 50MB\n\
-             collect_statistics_interval = 5000\n\
-             log.file = {}\n\
-             log.file.level = info\n\
-             log.console = false\n",
-            log.display()
-        );
-        self.write("rabbitmq.conf", &config)?;
-        self.write("enabled_plugins", "[rabbitmq_management].\n")?;
-        self.write("advanced.config", "[].\n")?;
-        // Empty, so that the machine's own rabbitmq-env.conf is not read.
-        self.write("env.conf", "")?;
-        let _ = std::fs::remove_file(self.dir.join(".erlang.cookie"));
-        self.write(".erlang.cookie", &secret(random))
-    }
-
-    /// Writes a file that only this user may read (Erlang insists on it for the cookie).
-    fn write(&self, name: &str, text: &str) -> Result<(), NodeError> {
-        use std::io::Write as _;
-        use std::os::unix::fs::OpenOptionsExt as _;
-        let path = self.dir.join(name);
-        std::fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .map_err(NodeError::io(format!("write {}", path.display())))
-    }
-
-    /// The whole environment of the node and of `rabbitmqctl`: nothing is inherited but the path.
-    fn environment(&self) -> Vec<(&'static str, String)> {
-        let file = |name: &str| self.dir.join(name).display().to_string();
-        vec![
-            (
-                "PATH",
-                std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned()),
-            ),
-            // Erlang's cookie lies in the home directory.
-            ("HOME", self.dir.display().to_string()),
-            ("LANG", "C.UTF-8".to_owned()),
-            ("LC_ALL", "C.UTF-8".to_owned()),
-            ("RABBITMQ_NODENAME", self.name.clone()),
-            ("RABBITMQ_CONF_ENV_FILE", file("env.conf")),
-            ("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf")),
-            ("RABBITMQ_ADVANCED_CONFIG_FILE", file("advanced.config")),
-            ("RABBITMQ_ENABLED_PLUGINS_FILE", file("enabled_plugins")),
-            ("RABBITMQ_GENERATED_CONFIG_DIR", file("generated")),
-            ("RABBITMQ_MNESIA_BASE", file("data")),
-            ("RABBITMQ_LOG_BASE", file("log")),
-            ("RABBITMQ_PID_FILE", file("node.pid")),
-            ("RABBITMQ_DIST_PORT", self.ports.distribution.to_string()),
-            ("ERL_EPMD_ADDRESS", "127.0.0.1".to_owned()),
-            ("ERL_EPMD_PORT", self.ports.epmd.to_string()),
-            // Two schedulers, the distribution on loopback, and the port mapper is ours.
-            (
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
-                "+S 2:2 +SDio 2 -kernel inet_dist_use_interface {127,0,0,1} -start_epmd false".to_owned(),
-            ),
-            ("RABBITMQ_CTL_ERL_ARGS", "+S 1:1 -start_epmd false".to_owned()),
-            ("ERL_CRASH_DUMP_BYTES", "0".to_owned()),
-        ]
-    }
-
     /// For the report of a test or the demo: what runs where. Without passwords.
     #[must_use]
     pub fn describe(&self) -> serde_json::Value {
@@ -478,6 +433,13 @@ async fn wait_for(limit: Duration, mut condition: impl AsyncFnMut() -> bool) -> 
         }
         sleep(LOOK).await;
     }
+}
+
+/// The directory, made when missing.
+fn made(dir: &Path) -> Result<PathBuf, NodeError> {
+    std::fs::create_dir_all(dir).map_err(NodeError::io(format!("make {}", dir.display())))?;
+    dir.canonicalize()
+        .map_err(NodeError::io(format!("find {}", dir.display())))
 }
 
 /// 128 random bits in hexadecimal.

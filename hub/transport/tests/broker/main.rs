@@ -9,6 +9,7 @@
     reason = "tests panic to fail; clippy's own exception stops at helper functions"
 )]
 
+mod cluster;
 mod faults;
 mod life;
 mod reach;

@@ -1,4 +1,5 @@
-//! What every broker does. Each behaviour runs against RabbitMQ and against the twin in memory.
+//! What every broker does. Each behaviour runs against RabbitMQ, with classic and with quorum queues, and
+//! against the twin in memory.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +7,12 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use truc_model::wire::{Intake, inbox};
 use truc_transport::{
-    BrokerError, BrokerState, Browser, HeaderValue, OutMessage, Properties, PublishError, QueueType,
-    SettleError, Topology,
+    BrokerError, BrokerState, Browser, HeaderValue, NameHold, OutMessage, Properties, PublishError,
+    QueueType, SettleError, Topology,
 };
 
 use crate::world::{
-    World, deliver, keep, message, name, ready, soon, submit, system_a, system_b, topology, until,
+    World, deliver, keep, message, name, ready, soon, submit, system_a, system_b, topology_of, until,
 };
 
 macro_rules! behaviours {
@@ -21,6 +22,14 @@ macro_rules! behaviours {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $behaviour() {
                     super::$behaviour(crate::world::World::amqp().await).await;
+                }
+            )*
+        }
+        mod quorum {
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $behaviour() {
+                    super::$behaviour(crate::world::World::quorum().await).await;
                 }
             )*
         }
@@ -54,6 +63,7 @@ behaviours!(
     a_queue_is_looked_through_and_one_message_taken_out,
     beside_a_consumer_nothing_is_lost,
     a_browser_says_what_is_not_there,
+    a_name_is_held_by_one_connection,
 );
 
 async fn a_message_arrives_whole(world: World) {
@@ -257,7 +267,19 @@ async fn the_urgent_overtake_and_the_rest_keep_their_order(world: World) {
         order.push(name(&delivery.body));
         delivery.ack().await.unwrap();
     }
-    assert_eq!(order, ["hoa-toc", "hoa-toc-2", "khan", "a", "b", "c"]);
+    match world.queue_type {
+        QueueType::Classic => assert_eq!(order, ["hoa-toc", "hoa-toc-2", "khan", "a", "b", "c"]),
+        // No priorities in 3.10, two of them in 4.x. Those of no priority keep their order in both.
+        QueueType::Quorum => {
+            let urgent = ["hoa-toc", "hoa-toc-2", "khan"];
+            assert!(
+                urgent.iter().all(|id| order.contains(&(*id).to_owned())),
+                "{order:?}"
+            );
+            order.retain(|id| !urgent.contains(&id.as_str()));
+            assert_eq!(order, ["a", "b", "c"]);
+        }
+    }
 }
 
 async fn two_consumers_share_the_work(world: World) {
@@ -375,9 +397,13 @@ async fn a_refusal_spares_the_innocent(world: World) {
 
 async fn declaring_twice_is_harmless_and_otherwise_is_an_error(world: World) {
     keep(&world.hub, deliver(&system_a(), "kept")).await;
-    world.hub.declare(&topology()).await.unwrap();
+    world.hub.declare(&topology_of(world.queue_type)).await.unwrap();
     assert_eq!(ready(&world.hub, &inbox(&system_a())).await, 1);
-    let other = Topology::hub(QueueType::Quorum, [system_a()]);
+    let other = match world.queue_type {
+        QueueType::Classic => QueueType::Quorum,
+        QueueType::Quorum => QueueType::Classic,
+    };
+    let other = Topology::hub(other, [system_a()]);
     let error = world.hub.declare(&other).await.unwrap_err();
     assert!(matches!(&error, BrokerError::Mismatch { .. }), "{error:?}");
     let text = error.to_string();
@@ -453,16 +479,27 @@ async fn closing_ends_everything(world: World) {
     .await;
 }
 
-/// Looks at everything that is ready; gives the ids and the browser.
-async fn look_through(world: &World, queue: &str, before: bool) -> (Vec<String>, Box<dyn Browser>) {
+/// Looks at everything that is ready, which was looked at so often before; gives the ids and the browser.
+async fn look_through(world: &World, queue: &str, before: u64) -> (Vec<String>, Box<dyn Browser>) {
     let mut browser = world.hub.browse(queue).await.unwrap();
     let mut seen = Vec::new();
     while let Some(message) = browser.next().await.unwrap() {
-        assert_eq!(message.returned, 0, "a classic queue does not count");
-        assert_eq!(message.redelivered, before);
+        match world.queue_type {
+            QueueType::Classic => assert_eq!(message.returned, 0, "a classic queue does not count"),
+            QueueType::Quorum => assert_eq!(message.returned, before),
+        }
+        assert_eq!(message.redelivered, before > 0);
         seen.push(message.properties.message_id.unwrap());
     }
+    if world.queue_type == QueueType::Quorum {
+        in_no_order(&mut seen);
+    }
     (seen, browser)
+}
+
+/// A quorum queue gives back what was looked at in any order.
+fn in_no_order(ids: &mut [String]) {
+    ids.sort_unstable_by_key(|id| id.parse::<usize>().unwrap());
 }
 
 async fn everything_in(world: &World, queue: &str) -> Vec<String> {
@@ -489,21 +526,27 @@ async fn a_queue_is_looked_through_and_one_message_taken_out(world: World) {
         let id = number.to_string();
         let mut message = deliver(&system_a(), &id);
         message.properties.message_id = Some(id.clone());
-        message.properties.priority = Some(if number % 50 == 7 { 5 } else { 0 });
-        expected.push((number % 50 != 7, number));
+        let urgent = number % 50 == 7 && world.queue_type == QueueType::Classic;
+        message.properties.priority = Some(if urgent { 5 } else { 0 });
+        expected.push((!urgent, number));
         keep(&world.hub, message).await;
     }
     expected.sort_unstable();
     let mut expected: Vec<String> = expected.iter().map(|(_, number)| number.to_string()).collect();
 
     // Looked through twice, and nothing is changed by that.
-    for before in [false, true] {
+    for before in 0..2 {
         let (seen, browser) = look_through(&world, &queue, before).await;
         assert_eq!(seen, expected);
         let depth = world.hub.queue_depth(&queue).await.unwrap();
+        let readers = match world.queue_type {
+            QueueType::Classic => 0,
+            // A quorum queue counts each message that is held by a look as a consumer of its own.
+            QueueType::Quorum => u32::try_from(MESSAGES).unwrap(),
+        };
         assert_eq!(
             (depth.ready, depth.consumers),
-            (0, 0),
+            (0, readers),
             "all are held, and nobody reads"
         );
         drop(browser);
@@ -512,7 +555,11 @@ async fn a_queue_is_looked_through_and_one_message_taken_out(world: World) {
         })
         .await;
     }
-    let (seen, browser) = look_through(&world, &queue, true).await;
+    let mut browser = world.hub.browse(&queue).await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(message) = browser.next().await.unwrap() {
+        seen.push(message.properties.message_id.unwrap());
+    }
     let wanted: Vec<usize> = ["120", "7"]
         .iter()
         .filter_map(|id| seen.iter().position(|seen| seen == id))
@@ -525,11 +572,11 @@ async fn a_queue_is_looked_through_and_one_message_taken_out(world: World) {
     })
     .await;
     expected.retain(|id| id != "120" && id != "7");
-    assert_eq!(
-        everything_in(&world, &queue).await,
-        expected,
-        "the others, in their order"
-    );
+    let mut left = everything_in(&world, &queue).await;
+    if world.queue_type == QueueType::Quorum {
+        in_no_order(&mut left);
+    }
+    assert_eq!(left, expected, "the others, in their order");
 }
 
 async fn beside_a_consumer_nothing_is_lost(world: World) {
@@ -547,7 +594,11 @@ async fn beside_a_consumer_nothing_is_lost(world: World) {
     let mut consumer = world.a.consume(&queue, 5, "a").await.unwrap();
     let first = soon("a message", consumer.next()).await.unwrap();
     assert_eq!(name(&first.body), "10");
-    assert_eq!(world.hub.queue_depth(&queue).await.unwrap().consumers, 1);
+    let readers = match world.queue_type {
+        QueueType::Classic => 1,
+        QueueType::Quorum => 11,
+    };
+    assert_eq!(world.hub.queue_depth(&queue).await.unwrap().consumers, readers);
     assert_eq!(browser.take_out(&[3]).await.unwrap(), 1);
     let mut seen = BTreeSet::from([name(&first.body)]);
     first.ack().await.unwrap();
@@ -578,4 +629,26 @@ async fn a_browser_says_what_is_not_there(world: World) {
     let mut browser = world.hub.browse(&inbox(&system_a())).await.unwrap();
     assert_eq!(browser.next().await, Ok(None));
     assert_eq!(browser.take_out(&[0]).await, Ok(0));
+}
+
+async fn a_name_is_held_by_one_connection(world: World) {
+    assert_eq!(world.other_hub.is_name_held("hub 1").await, Ok(false));
+    assert_eq!(world.hub.hold_name("hub 1").await, Ok(NameHold::Ours));
+    // Again, as after any new connection: it is ours still.
+    assert_eq!(world.hub.hold_name("hub 1").await, Ok(NameHold::Ours));
+    assert_eq!(world.other_hub.hold_name("hub 1").await, Ok(NameHold::Others));
+    assert_eq!(world.other_hub.hold_name("hub 2").await, Ok(NameHold::Ours));
+    for broker in [&world.hub, &world.other_hub] {
+        for name in ["hub 1", "hub 2"] {
+            assert_eq!(broker.is_name_held(name).await, Ok(true), "{name}");
+        }
+    }
+    let refused = world.a.hold_name("hub 3").await;
+    assert!(matches!(refused, Err(BrokerError::Refused { .. })), "{refused:?}");
+    world.hub.close().await;
+    until("the name is free", async || {
+        world.other_hub.is_name_held("hub 1").await == Ok(false)
+    })
+    .await;
+    assert_eq!(world.other_hub.hold_name("hub 1").await, Ok(NameHold::Ours));
 }

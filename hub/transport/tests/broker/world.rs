@@ -15,9 +15,12 @@ use truc_transport::{
 /// Longest wait for a condition. Reached only by a test that fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A hub's connection and those of two systems, on one broker with the hub's topology declared.
+/// A hub's connection and those of two systems, on one broker with the hub's topology declared; and the
+/// connection of a second hub.
 pub(crate) struct World {
+    pub(crate) queue_type: QueueType,
     pub(crate) hub: Arc<dyn Broker>,
+    pub(crate) other_hub: Arc<dyn Broker>,
     pub(crate) a: Arc<dyn Broker>,
     pub(crate) b: Arc<dyn Broker>,
 }
@@ -32,7 +35,11 @@ pub(crate) fn system_b() -> SystemId {
 }
 
 pub(crate) fn topology() -> Topology {
-    Topology::hub(QueueType::Classic, [system_a(), system_b()])
+    topology_of(QueueType::Classic)
+}
+
+pub(crate) fn topology_of(queue_type: QueueType) -> Topology {
+    Topology::hub(queue_type, [system_a(), system_b()])
 }
 
 impl World {
@@ -42,6 +49,8 @@ impl World {
         let world = Self {
             a: Arc::new(hub.as_system(&system_a())),
             b: Arc::new(hub.as_system(&system_b())),
+            other_hub: Arc::new(hub.as_user(MemoryBroker::ADMIN)),
+            queue_type: QueueType::Classic,
             hub: Arc::new(hub),
         };
         world.hub.declare(&topology()).await.unwrap();
@@ -54,11 +63,22 @@ impl World {
         Self::on(&calm_node().await.node, &vhost).await
     }
 
+    /// The same with quorum queues.
+    pub(crate) async fn quorum() -> Self {
+        let vhost = fresh_vhost().await;
+        Self::of(&calm_node().await.node, &vhost, QueueType::Quorum).await
+    }
+
     /// On a node, in a virtual host that exists.
     pub(crate) async fn on(node: &PrivateNode, vhost: &str) -> Self {
+        Self::of(node, vhost, QueueType::Classic).await
+    }
+
+    pub(crate) async fn of(node: &PrivateNode, vhost: &str, queue_type: QueueType) -> Self {
         let accounts = node.accounts(vhost);
         let hub = connect(&node.admin_amqp_url(vhost)).await;
-        hub.declare(&topology()).await.unwrap();
+        let other_hub = connect(&node.admin_amqp_url(vhost)).await;
+        hub.declare(&topology_of(queue_type)).await.unwrap();
         let mut systems = Vec::new();
         for system in [system_a(), system_b()] {
             accounts.ensure_system(&system, "mat-khau").await.unwrap();
@@ -66,7 +86,13 @@ impl World {
         }
         let b = systems.pop().unwrap();
         let a = systems.pop().unwrap();
-        Self { hub, a, b }
+        Self {
+            queue_type,
+            hub,
+            other_hub,
+            a,
+            b,
+        }
     }
 }
 
