@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use truc_ledger::StoreError;
+use truc_ledger::body::{BodyPlace, LeavingBody};
 use truc_ledger::retention::{BodyDeletedRow, DeletionCause, KeptBody, KeptDocument, KeptStatus};
 use truc_ledger::rows::RecipientRow;
 use truc_model::{DocumentUid, Sha256};
@@ -17,8 +18,10 @@ use crate::row;
 /// Most bodies looked at in one statement.
 const DIGESTS_MAX: usize = 500;
 
-const SIZES: &str = "SELECT b.sha256, length(b.bytes) AS size FROM json_each($1) AS k \
-     JOIN body AS b ON b.sha256 = unhex(k.value)";
+const SIZES: &str = "SELECT b.sha256, length(b.bytes) AS size, 0 AS apart FROM json_each($1) AS k \
+     JOIN body AS b ON b.sha256 = unhex(k.value) \
+     UNION ALL SELECT a.sha256, a.size, 1 FROM json_each($1) AS k \
+     JOIN body_apart AS a ON a.sha256 = unhex(k.value) AND a.leaving IS NULL";
 
 /// A document whose packet has to go out or to be taken is not finished, whatever its recipients' states say.
 const DOCUMENTS: &str = "SELECT d.sha256, d.uid, d.accepted_at, \
@@ -45,6 +48,11 @@ pub(crate) async fn kept(db: &mut SqliteConnection, of: &[Sha256]) -> Result<Vec
             let kept = KeptBody {
                 sha256,
                 size: row.count("size")?,
+                place: if row.flag("apart")? {
+                    BodyPlace::Apart
+                } else {
+                    BodyPlace::Here
+                },
                 documents: Vec::new(),
                 statuses: Vec::new(),
                 refused_at: Vec::new(),
@@ -164,17 +172,55 @@ pub(crate) const MISSING: &str = concat!(
     "SELECT DISTINCT named.sha256 FROM (",
     named!(),
     ") AS named WHERE NOT EXISTS (SELECT 1 FROM body AS b WHERE b.sha256 = named.sha256) \
+     AND NOT EXISTS (SELECT 1 FROM body_apart AS a WHERE a.sha256 = named.sha256 AND a.leaving IS NULL) \
      AND NOT EXISTS (SELECT 1 FROM body_deleted AS d WHERE d.sha256 = named.sha256 AND d.event > named.event) \
      ORDER BY named.sha256 LIMIT $1"
 );
 
 /// There, though deleted, and not named since.
 pub(crate) const UNDELETED: &str = concat!(
-    "SELECT b.sha256 FROM body AS b JOIN (SELECT sha256, max(event) AS event FROM body_deleted GROUP BY sha256) AS d \
+    "SELECT b.sha256 FROM (SELECT sha256 FROM body UNION ALL SELECT sha256 FROM body_apart WHERE leaving IS NULL) AS b \
+     JOIN (SELECT sha256, max(event) AS event FROM body_deleted GROUP BY sha256) AS d \
      ON d.sha256 = b.sha256 WHERE NOT EXISTS (SELECT 1 FROM (",
     named!(),
     ") AS named WHERE named.sha256 = b.sha256 AND named.event > d.event) ORDER BY b.sha256 LIMIT $1"
 );
+
+/// Those that are kept apart.
+pub(crate) const APART: &str = "SELECT DISTINCT a.sha256 FROM json_each($1) AS k \
+     JOIN body_apart AS a ON a.sha256 = unhex(k.value) AND a.leaving IS NULL";
+
+/// Bodies that leave, by event and digest.
+pub(crate) const LEAVING: &str = "SELECT sha256, size, leaving FROM body_apart WHERE leaving IS NOT NULL \
+     ORDER BY leaving, sha256 LIMIT $1";
+
+pub(crate) fn leaving(row: &SqliteRow) -> Result<LeavingBody, StoreError> {
+    Ok(LeavingBody {
+        sha256: row.digest("sha256")?,
+        size: row.count("size")?,
+        event: row.count("leaving")?,
+    })
+}
+
+/// Whether a system ($1) submitted a kept body ($2), or is to get it or has it.
+pub(crate) const MAY_READ: &str = "SELECT EXISTS (SELECT 1 FROM document AS d WHERE d.sha256 = $2 AND (d.system = $1 \
+     OR EXISTS (SELECT 1 FROM recipient AS r WHERE r.document = d.uid AND r.system = $1 AND r.recalled IS NULL \
+     AND r.state IN ('scheduled', 'forwarded', 'taken')))) \
+     AND (EXISTS (SELECT 1 FROM body WHERE sha256 = $2) \
+     OR EXISTS (SELECT 1 FROM body_apart WHERE sha256 = $2 AND leaving IS NULL)) AS may";
+
+/// Lets bodies apart go: those that were kept, and uploads that the ledger never knew.
+pub(crate) const LEAVE: &str = "INSERT INTO body_apart (sha256, size, leaving) \
+     SELECT unhex(value->>0), value->>1, value->>2 FROM json_each($1) WHERE true \
+     ON CONFLICT (sha256) DO UPDATE SET leaving = excluded.leaving";
+
+/// Forgets bodies that left.
+pub(crate) const LEFT: &str = "DELETE FROM body_apart WHERE EXISTS (SELECT 1 FROM json_each($1) \
+     WHERE unhex(value->>0) = body_apart.sha256 AND value->>2 = body_apart.leaving)";
+
+/// Keeps bodies apart, also those that were leaving; what is kept is left alone.
+pub(crate) const KEEP_APART: &str = "INSERT INTO body_apart (sha256, size) SELECT unhex(value->>0), value->>1 \
+     FROM json_each($1) WHERE true ON CONFLICT (sha256) DO UPDATE SET leaving = NULL WHERE leaving IS NOT NULL";
 
 /// Deletes bodies whose deletion was just recorded. Their bytes are overwritten in the file, not only set
 /// free; what the write-ahead log still has of them goes with the next checkpoint (see `write.rs`).

@@ -244,8 +244,8 @@ mod tests {
         sqlx::query(limit).execute(&mut *writer).await.unwrap();
         drop(writer);
         let mut big = hub.document("big");
-        big.body = Arc::from(vec![b'x'; 1 << 20]);
-        big.sha256 = truc_model::Sha256::of(&big.body);
+        big.sha256 = truc_model::Sha256::of(&[b'x'; 1 << 20]);
+        big.body = vec![b'x'; 1 << 20].into();
         big.size = 1 << 20;
         let (small, failed) = tokio::join!(
             hub.ledger.submit_document(hub.document("2")),

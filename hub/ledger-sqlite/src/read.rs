@@ -1,13 +1,13 @@
 //! Pictures of one moment: a read transaction of its own.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use truc_ledger::body::{Body, LeavingBody, MayRead};
 use truc_ledger::command::SubmissionKey;
 use truc_ledger::event::{EventKind, EventRow, Head};
 use truc_ledger::limit::{LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
@@ -344,17 +344,46 @@ impl Snapshot for SqliteSnapshot {
         waiting::at_home(&mut self.0).await
     }
 
-    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Body>, StoreError> {
         let query = sqlx::query("SELECT bytes FROM body WHERE sha256 = $1").bind(sha256.as_bytes().to_vec());
-        self.one(query, |row| Ok(Arc::from(row.bytes("bytes")?))).await
+        let here = self.one(query, |row| Ok(Body::from(row.bytes("bytes")?))).await?;
+        if here.is_some() {
+            return Ok(here);
+        }
+        let apart = "SELECT size FROM body_apart WHERE sha256 = $1 AND leaving IS NULL";
+        let query = sqlx::query(apart).bind(sha256.as_bytes().to_vec());
+        self.one(query, |row| {
+            Ok(Body::Apart {
+                size: row.count("size")?,
+            })
+        })
+        .await
+    }
+
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
+        let query = sqlx::query(kept::APART).bind(json!(of).to_string());
+        self.all(query, |row| row.digest("sha256")).await
+    }
+
+    async fn leaving_bodies(&mut self, max: usize) -> Result<Vec<LeavingBody>, StoreError> {
+        let query = sqlx::query(kept::LEAVING).bind(limit(max));
+        self.all(query, kept::leaving).await
+    }
+
+    async fn may_read(&mut self, who: &MayRead) -> Result<bool, StoreError> {
+        let query = sqlx::query(kept::MAY_READ)
+            .bind(who.system.as_str().to_owned())
+            .bind(who.sha256.as_bytes().to_vec());
+        Ok(self.one(query, |row| row.flag("may")).await?.unwrap_or(false))
     }
 
     async fn body_digests(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<Sha256>, StoreError> {
         // No digest is shorter than 32 bytes: the empty blob comes before all.
         let after = after.map_or_else(Vec::new, |sha256| sha256.as_bytes().to_vec());
-        let query = sqlx::query("SELECT sha256 FROM body WHERE sha256 > $1 ORDER BY sha256 LIMIT $2")
-            .bind(after)
-            .bind(limit(max));
+        let statement = "SELECT * FROM (SELECT sha256 FROM body WHERE sha256 > $1 ORDER BY sha256 LIMIT $2) \
+             UNION ALL SELECT * FROM (SELECT sha256 FROM body_apart WHERE sha256 > $1 AND leaving IS NULL \
+             ORDER BY sha256 LIMIT $2) ORDER BY sha256 LIMIT $2";
+        let query = sqlx::query(statement).bind(after).bind(limit(max));
         self.all(query, |row| row.digest("sha256")).await
     }
 

@@ -3,11 +3,10 @@
 //! Rows travel as one JSON array in one parameter and are taken apart by `json_each`: the statements are
 //! constants, prepared once, and no limit on the number of parameters is near. Bodies travel as they are.
 
-use std::sync::Arc;
-
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use truc_ledger::StoreError;
+use truc_ledger::body::{Body, LeavingBody};
 use truc_ledger::event::EventRow;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxBody, OutboxPlace, OutboxRow, RecipientRow, RefusalRow,
@@ -81,6 +80,8 @@ pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -
     let db = connection;
     rows(db, EVENTS, &changes.events, event).await?;
     kept::delete(db, &changes.bodies_deleted).await?;
+    rows(db, kept::LEFT, &changes.bodies_left, leaving).await?;
+    rows(db, kept::LEAVE, &changes.bodies_leaving, leaving).await?;
     bodies(db, &changes.bodies).await?;
     rows(db, DOCUMENTS, &changes.documents, document).await?;
     rows(db, RECIPIENTS, &changes.recipients, recipient).await?;
@@ -121,8 +122,20 @@ async fn rows<T>(
     Ok(())
 }
 
-async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Arc<[u8]>)]) -> Result<(), StoreError> {
-    for part in bodies.chunks(BODIES_MAX) {
+/// A body that is kept, here or apart, stays as it is: see the triggers of version 7.
+async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Body)]) -> Result<(), StoreError> {
+    let (mut here, mut apart) = (Vec::new(), Vec::new());
+    for (sha256, body) in bodies {
+        match body {
+            Body::Here(bytes) => here.push((sha256, bytes)),
+            Body::Apart { size } => apart.push((sha256, size)),
+        }
+    }
+    rows(connection, kept::KEEP_APART, &apart, |(sha256, size)| {
+        Ok(json!([sha256, size]))
+    })
+    .await?;
+    for part in here.chunks(BODIES_MAX) {
         let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO body (sha256, bytes) ");
         insert.push_values(part, |mut row, (sha256, bytes)| {
             row.push_bind(sha256.as_bytes().to_vec())
@@ -143,6 +156,10 @@ async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Arc<[u8]>)
 /// JSON that goes into a column as text.
 fn text<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Backend(error.into()))
+}
+
+fn leaving(row: &LeavingBody) -> Result<Value, StoreError> {
+    Ok(json!([row.sha256, row.size, row.event]))
 }
 
 fn event(row: &EventRow) -> Result<Value, StoreError> {

@@ -1,5 +1,6 @@
 //! The writing transaction.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use serde_json::{Value, json};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use truc_ledger::body::Body;
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
 use truc_ledger::limit::{LimitKey, LimitRow};
@@ -387,11 +389,35 @@ impl Transaction for SqliteTransaction {
         waiting::waiting_for(self.db()?, parties, max).await
     }
 
-    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError> {
+    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError> {
         let statement =
             "SELECT b.sha256, b.bytes FROM json_each($1) AS k JOIN body AS b ON b.sha256 = unhex(k.value)";
-        self.look_up(statement, keys(of, |sha256| json!(sha256)), |row| {
-            Ok((row.digest("sha256")?, Arc::from(row.bytes("bytes")?)))
+        let mut found = self
+            .look_up(statement, keys(of, |sha256| json!(sha256)), |row| {
+                Ok((row.digest("sha256")?, Body::from(row.bytes("bytes")?)))
+            })
+            .await?;
+        if found.len() < of.len() {
+            let here: HashSet<Sha256> = found.iter().map(|(sha256, _)| *sha256).collect();
+            let others: Vec<Sha256> = of
+                .iter()
+                .copied()
+                .filter(|sha256| !here.contains(sha256))
+                .collect();
+            let statement = "SELECT a.sha256, a.size FROM json_each($1) AS k \
+                 JOIN body_apart AS a ON a.sha256 = unhex(k.value) AND a.leaving IS NULL";
+            let apart = self.look_up(statement, keys(&others, |sha256| json!(sha256)), |row| {
+                let size = row.count("size")?;
+                Ok((row.digest("sha256")?, Body::Apart { size }))
+            });
+            found.extend(apart.await?);
+        }
+        Ok(found)
+    }
+
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
+        self.look_up(kept::APART, keys(of, |sha256| json!(sha256)), |row| {
+            row.digest("sha256")
         })
         .await
     }

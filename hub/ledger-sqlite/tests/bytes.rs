@@ -39,7 +39,7 @@ fn large(hub: &Hub, id: &str) -> DocumentSubmission {
     let body = line.repeat(LARGE / line.len());
     document.sha256 = Sha256::of(body.as_bytes());
     document.size = body.len() as u64;
-    document.body = Arc::from(body.as_bytes());
+    document.body = body.as_bytes().into();
     document
 }
 

@@ -16,6 +16,7 @@ use truc_model::{
     Refusal, Sha256, SignatureVerdict, StatusCode, SystemId, UndeliverableCause, Urgency,
 };
 
+use crate::body::Body;
 use crate::change::DocumentChange;
 use crate::limit::SentLate;
 use crate::trust::TrustInForce;
@@ -41,7 +42,7 @@ pub struct DocumentSubmission {
     /// Bytes of `body`.
     pub size: u64,
     /// The packet as received; stored once however many documents have these bytes.
-    pub body: Arc<[u8]>,
+    pub body: Body,
     /// The sender, resolved, and its `DocumentId`.
     pub identity: DocumentIdentity,
     /// Parties that the sender took over from: their documents are its own.

@@ -1,6 +1,7 @@
 //! The handle: what the rest of the hub says to the ledger and asks of it.
 
 mod alerts;
+mod bodies;
 mod limits;
 mod reorganise;
 
@@ -25,7 +26,7 @@ use crate::query::{
     DocumentFilter, DocumentLine, DocumentView, FIND_MAX, InboxCount, PAGE_MAX, Period, RefusalFilter,
     TRACE_MAX,
 };
-use crate::retention::{BODIES_DELETED_MAX, BodyDeletedRow, DeleteBodies, DeletedBodies, KeptBody};
+use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::rows::{DirectoryRow, OutboxRow, RefusalRow, SubmissionRow};
 use crate::rules::{Command, Reply};
 use crate::signatures::SignatureCounts;
@@ -299,25 +300,6 @@ impl Ledger {
         }
     }
 
-    /// Deletes of these bodies those that are finished and old enough, with one event that names them; looks at
-    /// each once more. What is open, younger or gone already is left alone.
-    ///
-    /// # Errors
-    /// [`LedgerError::TooMany`] beyond [`BODIES_DELETED_MAX`], or [`LedgerError::Store`].
-    pub async fn delete_bodies(&self, order: DeleteBodies) -> Result<DeletedBodies, LedgerError> {
-        if order.digests.len() > BODIES_DELETED_MAX {
-            return Err(LedgerError::TooMany {
-                what: "bodies",
-                max: BODIES_DELETED_MAX,
-                found: order.digests.len(),
-            });
-        }
-        match self.ask(Command::DeleteBodies(order)).await? {
-            Reply::Deleted(deleted) => Ok(deleted),
-            _ => Err(MIXED_UP),
-        }
-    }
-
     /// Saves a new version of the directory.
     ///
     /// # Errors
@@ -527,14 +509,6 @@ impl Ledger {
     pub async fn stuck(&self, at_least: Duration) -> Result<Vec<OutboxRow>, LedgerError> {
         let before = crate::rules::before(self.clock.now(), at_least);
         Ok(self.snapshot().await?.stuck(before, PAGE_MAX).await?)
-    }
-
-    /// A body by its digest.
-    ///
-    /// # Errors
-    /// [`LedgerError::Store`].
-    pub async fn body(&self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, LedgerError> {
-        Ok(self.snapshot().await?.body(sha256).await?)
     }
 
     /// Bodies that are kept, with digests after `after`, ascending, at most `limit` and [`PAGE_MAX`], each with

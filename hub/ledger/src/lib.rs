@@ -10,6 +10,7 @@
 
 pub mod alert;
 pub mod balance;
+pub mod body;
 pub mod change;
 pub mod command;
 pub mod error;
@@ -35,6 +36,7 @@ mod writer;
 pub mod contract;
 
 pub use balance::{Balance, BalanceFilter, BalanceRow};
+pub use body::{Body, BodyPlace, LEAVING_MAX, LeavingBody, MayRead};
 pub use change::{DocumentChange, ReplacedDocument};
 pub use command::{
     ANSWER_PRIORITY, AttachmentFacts, ClaimRequest, Cleaning, ConflictPolicy, DirectorySummary,

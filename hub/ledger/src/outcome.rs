@@ -1,13 +1,13 @@
 //! What the ledger answers.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::{AttachmentWords, Outgoing, Receipt, RefusalAnswer};
 use truc_model::{
     DeliveryUid, DocumentUid, MessageId, Party, Sha256, SignatureVerdict, StatusCode, SystemId,
 };
+
+use crate::body::Body;
 
 /// What became of a submission. Whatever it is, it is committed and on disk, and the answer to the sender
 /// waits in the outbox.
@@ -47,8 +47,8 @@ pub struct Claimed {
     pub correlation_id: Option<MessageId>,
     /// AMQP priority, 0 to 5.
     pub priority: u8,
-    /// The bytes.
-    pub body: Arc<[u8]>,
+    /// The bytes, or that they are apart.
+    pub body: Body,
     /// Digest of the bytes.
     pub sha256: Sha256,
     /// The document it carries or speaks of.

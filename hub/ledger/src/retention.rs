@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use truc_model::{DocumentUid, Sha256, TransportState};
 
+use crate::body::BodyPlace;
 use crate::rows::RecipientRow;
 
 /// Most digests in one event `bodies-deleted`; more become several events.
@@ -78,6 +79,8 @@ pub struct KeptBody {
     pub sha256: Sha256,
     /// Its bytes, counted.
     pub size: u64,
+    /// Where they are.
+    pub place: BodyPlace,
     /// The documents it is the packet of; mostly one.
     pub documents: Vec<KeptDocument>,
     /// The statuses it is the packet of.
@@ -271,6 +274,7 @@ mod tests {
         KeptBody {
             sha256: Sha256::of(b"x"),
             size: 1,
+            place: BodyPlace::Here,
             documents: vec![],
             statuses: vec![],
             refused_at: vec![],

@@ -1,7 +1,5 @@
 //! The rows a back end keeps. It loads and saves them; what they mean is the rules' business.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use truc_model::wire::{Intake, Outgoing, WarningLine};
@@ -11,6 +9,7 @@ use truc_model::{
 };
 
 use crate::alert::AlertChanges;
+use crate::body::{Body, LeavingBody};
 use crate::command::{DocumentFacts, HubId, SubmissionKey};
 use crate::event::EventRow;
 use crate::limit::LimitChanges;
@@ -365,10 +364,16 @@ pub struct DirectoryRow {
 pub struct Changes {
     /// New events, in order, following the head.
     pub events: Vec<EventRow>,
-    /// Bodies that go, before new ones are added.
+    /// Bodies that go, before new ones are added. Of those apart [`Changes::bodies_leaving`] says the rest.
     pub bodies_deleted: Vec<BodyDeletedRow>,
-    /// Bodies; those already there are left alone.
-    pub bodies: Vec<(Sha256, Arc<[u8]>)>,
+    /// Bodies apart that are not kept from now on, but leave, each once. One may not have been kept before: what a
+    /// transaction brings and lets go leaves all the same.
+    pub bodies_leaving: Vec<LeavingBody>,
+    /// Bodies that left: the store has deleted them. One that leaves by another event stays.
+    pub bodies_left: Vec<LeavingBody>,
+    /// Bodies, each once, added last; one that is kept already, here or apart, is left alone. One apart that was
+    /// leaving is kept again; bytes that are here do not keep one apart from leaving.
+    pub bodies: Vec<(Sha256, Body)>,
     /// New documents.
     pub documents: Vec<DocumentRow>,
     /// New recipients.
@@ -403,6 +408,8 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
             && self.bodies_deleted.is_empty()
+            && self.bodies_leaving.is_empty()
+            && self.bodies_left.is_empty()
             && self.bodies.is_empty()
             && self.documents.is_empty()
             && self.recipients.is_empty()

@@ -4,13 +4,13 @@
 //! Every method takes many keys and makes one trip. Results come in no particular order unless said.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, RefusalCode, Sha256, SystemId};
 
 use crate::alert::{AlertSnapshot, AlertTransaction};
+use crate::body::{Body, LeavingBody, MayRead};
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
@@ -145,8 +145,10 @@ pub trait Transaction: AlertTransaction {
         parties: &[Party],
         max: usize,
     ) -> Result<Vec<(DocumentUid, u32)>, StoreError>;
-    /// Bodies by digest.
-    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError>;
+    /// Bodies by digest. Of one apart only its size: no bytes of it are anywhere in the ledger.
+    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError>;
+    /// Those of these bodies that are kept apart.
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError>;
     /// Of these bodies those that are kept, with everything that names them.
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError>;
     /// Those of these limits that run, or ended and were told of.
@@ -232,9 +234,18 @@ pub trait Snapshot: AlertSnapshot {
     async fn sent_late(&mut self, query: &SentLateQuery) -> Result<Vec<SentLateLine>, StoreError>;
     /// What waits for whom by which system, and what is out and not taken; by party and system.
     async fn at_home(&mut self) -> Result<Vec<AtHome>, StoreError>;
-    /// A body.
-    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError>;
-    /// Digests of bodies after `after`, ascending, at most `max`: to walk over all.
+    /// A body that is kept.
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Body>, StoreError>;
+    /// Those of these bodies that are kept apart.
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError>;
+    /// Bodies apart that leave and have not left, by event and digest, at most `max`. There are hardly ever any:
+    /// asked every few seconds, it must find that out at once.
+    async fn leaving_bodies(&mut self, max: usize) -> Result<Vec<LeavingBody>, StoreError>;
+    /// Whether a kept body is one that this system submitted as a document, or that a document's recipient
+    /// with this system is to get or has taken: scheduled, forwarded or taken, and not taken back. Two
+    /// look-ups by key: documents by digest, recipients by document.
+    async fn may_read(&mut self, who: &MayRead) -> Result<bool, StoreError>;
+    /// Digests of kept bodies after `after`, ascending, at most `max`: to walk over all.
     async fn body_digests(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<Sha256>, StoreError>;
     /// The last version of the directory.
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError>;
@@ -249,7 +260,7 @@ pub trait Snapshot: AlertSnapshot {
     /// Deliveries of open recipients (scheduled or forwarded) without an outgoing message, at most `max`:
     /// there must be none.
     async fn open_without_outbox(&mut self, max: usize) -> Result<Vec<DeliveryUid>, StoreError>;
-    /// Bodies with digests after `after`, ascending, at most `max`, with everything that names them.
+    /// Kept bodies, here and apart, with digests after `after`, ascending, at most `max`, with everything that names them.
     async fn kept_bodies(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<KeptBody>, StoreError>;
     /// The deletions of these bodies, by event.
     async fn deletions(&mut self, of: &[Sha256]) -> Result<Vec<BodyDeletedRow>, StoreError>;

@@ -126,6 +126,22 @@ refusals! {
     BodyTooLarge = "body-too-large", SenderClerk, AfterCorrection,
         "Gói tin vượt quá dung lượng cho phép của trục.",
         "The packet is larger than the hub accepts.";
+    /// `truc-body` is not of the form it must have.
+    BodyReferenceMalformed = "body-reference-malformed", SenderIt, AfterCorrection,
+        "Tiêu đề truc-body không đúng dạng sha256:<64 chữ số hex>;size=<số byte>.",
+        "The header truc-body is not of the form sha256:<64 hex digits>;size=<bytes>.";
+    /// The message names a body apart, and has bytes of its own or is of a kind that travels whole.
+    BodyReferenceUnfit = "body-reference-unfit", SenderIt, AfterCorrection,
+        "Thông điệp này không được mang tiêu đề truc-body: đã có nội dung, hoặc thuộc loại phải gửi kèm nội dung.",
+        "This message must not name a body apart: it has bytes of its own, or is of a kind that travels whole.";
+    /// This system has no such body in the store.
+    BodyMissing = "body-missing", SenderIt, SameBytesLater,
+        "Hệ thống gửi chưa tải lên trục nội dung mà thông điệp nêu; hãy tải lên rồi gửi lại.",
+        "The sending system has not uploaded the body that the message names: upload it, then send again.";
+    /// The body has another size than the message says.
+    BodySizeDiffers = "body-size-differs", SenderIt, AfterCorrection,
+        "Nội dung đã tải lên có dung lượng khác với điều thông điệp nêu.",
+        "The uploaded body has another size than the message says.";
     /// The same `message_id` came before with other bytes.
     MessageIdConflict = "message-id-conflict", SenderIt, AfterCorrection,
         "message_id này đã được dùng cho một gói tin có nội dung khác.",

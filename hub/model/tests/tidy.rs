@@ -424,6 +424,7 @@ fn the_words_of_the_wire_are_documented() {
         header::ATTEMPT,
         header::SHA256,
         header::SIZE,
+        header::BODY,
         header::TRACE,
         header::SIGNATURE,
         header::ATTACHMENTS,

@@ -5,7 +5,7 @@ use truc_model::wire::{Intake, Outgoing, Receipt};
 use truc_model::{Operation, ParkCause, Party, RefusalCode, TransportState, UndeliverableCause, WarningCode};
 
 use super::Bench;
-use super::kit::{Hub, agency, answers, refusal_of, repeat_of, to};
+use super::kit::{Hub, agency, answers, bytes, refusal_of, repeat_of, to};
 use crate::store::SAME_DOCUMENTS_MAX;
 use crate::{
     BalanceFilter, ConflictPolicy, EventKind, Fact, LedgerError, Plan, PlannedRecipient, RefusedSubmission,
@@ -63,7 +63,7 @@ pub async fn a_document_is_accepted_with_all_that_belongs_to_it(bench: &dyn Benc
     assert_ne!(receipt.recipients[0].delivery, receipt.recipients[1].delivery);
     assert_eq!(document.correlation_id, None);
     let answer = claimed.iter().find(|m| m.outgoing == Outgoing::Receipt).unwrap();
-    assert_eq!(&*answer.body, row.receipt.as_bytes());
+    assert_eq!(&*bytes(&answer.body), row.receipt.as_bytes());
     assert_eq!(answer.correlation_id, Some(submission.key.message_id));
     assert_eq!(answer.system, submission.key.system);
     hub.sound().await;

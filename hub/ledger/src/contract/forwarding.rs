@@ -6,7 +6,7 @@ use truc_model::wire::Outgoing;
 use truc_model::{TransportState, Urgency};
 
 use super::Bench;
-use super::kit::{HOUR, Hub, agency, answers, deliveries, owner, system, to};
+use super::kit::{HOUR, Hub, agency, answers, bytes, deliveries, owner, system, to};
 use crate::rows::OutboxPlace;
 use crate::{
     ClaimRequest, EventKind, FORWARDED_MAX, Fact, Forwarded, HubId, LedgerError, PublishFailed,
@@ -39,7 +39,7 @@ pub async fn urgent_first_then_oldest(bench: &dyn Bench) {
     let claimed = hub.ledger.claim(documents(4, 100, 0)).await.unwrap();
     let bodies: Vec<_> = claimed
         .iter()
-        .map(|m| String::from_utf8_lossy(&m.body).into_owned())
+        .map(|m| String::from_utf8_lossy(&bytes(&m.body)).into_owned())
         .collect();
     assert_eq!(bodies, ["packet 2", "packet 3", "packet 4", "packet 0"]);
     assert_eq!(
@@ -245,12 +245,12 @@ pub async fn a_failed_publish_waits_for_its_next_try(bench: &dyn Bench) {
 pub async fn a_damaged_body_does_not_leave_and_does_not_hold_up_others(bench: &dyn Bench) {
     let hub = Hub::open(bench).await;
     let mut damaged = hub.document("1");
-    damaged.body = std::sync::Arc::from(&b"other bytes"[..]);
+    damaged.body = b"other bytes".as_slice().into();
     hub.accept(damaged).await;
     hub.accept(hub.document("2")).await;
     let claimed = hub.ledger.claim(documents(10, 10, 0)).await.unwrap();
     assert_eq!(claimed.len(), 1);
-    assert_eq!(&*claimed[0].body, b"packet 2");
+    assert_eq!(&*bytes(&claimed[0].body), b"packet 2");
     let Fact::PublishFailed { failure, .. } = hub.last_event().await.fact else {
         panic!("expected a failure");
     };

@@ -15,9 +15,9 @@ use truc_model::{
 
 use super::Bench;
 use crate::{
-    BalanceFilter, ClaimRequest, Claimed, ConflictPolicy, DocumentFacts, DocumentSubmission, DocumentView,
-    Event, EventKind, Forwarded, HubId, Ledger, Plan, PlannedRecipient, RefusedSubmission, Settings,
-    StatusSubmission, SubmissionKey, SubmitOutcome, TakenOutcome, TakenReport, VerifyOptions,
+    BalanceFilter, Body, ClaimRequest, Claimed, ConflictPolicy, DocumentFacts, DocumentSubmission,
+    DocumentView, Event, EventKind, Forwarded, HubId, Ledger, Plan, PlannedRecipient, RefusedSubmission,
+    Settings, StatusSubmission, SubmissionKey, SubmitOutcome, TakenOutcome, TakenReport, VerifyOptions,
 };
 
 /// When every case begins: 1 January 2026, 08:00 in Viet Nam.
@@ -49,6 +49,12 @@ pub fn to(code: &str, number: u32, name: &str) -> PlannedRecipient {
         agency(number),
         Plan::Deliver { system: system(name) },
     )
+}
+
+/// The bytes of a body that is here.
+pub fn bytes(body: &Body) -> Arc<[u8]> {
+    let here = body.here().cloned();
+    here.unwrap_or_else(|| panic!("expected bytes, found {body:?}"))
 }
 
 impl Hub {
@@ -86,7 +92,7 @@ impl Hub {
             received_at: self.ledger.now(),
             sha256: Sha256::of(&body),
             size: body.len() as u64,
-            body,
+            body: body.into(),
             identity: DocumentIdentity {
                 sender: agency(1),
                 document_id: id.to_owned(),
@@ -108,15 +114,24 @@ impl Hub {
         }
     }
 
+    /// A document whose body travels apart: no more of it than digest and size anywhere.
+    pub fn document_apart(&self, id: &str, size: u64) -> DocumentSubmission {
+        DocumentSubmission {
+            size,
+            body: Body::Apart { size },
+            ..self.document(id)
+        }
+    }
+
     /// The same document with other bytes, under a key of its own.
     pub fn rival(&self, of: &DocumentSubmission) -> DocumentSubmission {
-        let mut body = of.body.to_vec();
+        let mut body = bytes(&of.body).to_vec();
         body.push(b'!');
         DocumentSubmission {
             key: self.key(of.key.system.as_str()),
             sha256: Sha256::of(&body),
             size: body.len() as u64,
-            body: Arc::from(body),
+            body: body.into(),
             ..of.clone()
         }
     }
@@ -326,7 +341,7 @@ pub fn answers(claimed: &[Claimed], name: &str) -> Vec<(Outgoing, serde_json::Va
     let mine = claimed
         .iter()
         .filter(|m| m.system.as_str() == name && !m.outgoing.awaits_taken());
-    mine.map(|m| (m.outgoing, serde_json::from_slice(&m.body).unwrap()))
+    mine.map(|m| (m.outgoing, serde_json::from_slice(&bytes(&m.body)).unwrap()))
         .collect()
 }
 

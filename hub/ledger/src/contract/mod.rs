@@ -12,6 +12,7 @@
 
 pub mod alerts;
 pub mod change_kit;
+pub mod apart;
 pub mod changes;
 pub mod documents;
 pub mod forwarding;
@@ -197,6 +198,16 @@ macro_rules! contract_tests {
                 each_level_is_told_once,
                 an_order_itself_is_not_to_be_accepted,
                 an_update_is_a_document_to_those_it_adds,
+            apart {
+                a_body_apart_goes_the_whole_way_without_its_bytes,
+                bodies_apart_cost_a_claim_nothing,
+                a_recall_lets_a_body_apart_leave,
+                a_body_that_leaves_is_kept_again_when_it_is_named_anew,
+                one_digest_is_in_one_place,
+                a_body_apart_goes_in_its_time,
+                words_about_leaving_bodies_are_bounded,
+                whoever_sends_or_gets_a_body_may_read_it,
+            }
                 what_is_late_is_listed_by_urgency_age_and_party,
                 too_many_limits_in_one_call,
                 documents_that_came_late_are_listed,

@@ -5,7 +5,7 @@ use truc_model::wire::{Outgoing, Receipt};
 use truc_model::{BusinessState, ChangeState, RefusalCode, StatusCode, Urgency};
 
 use super::Bench;
-use super::kit::{Hub, agency, deliveries, refusal_of, repeat_of, system, to};
+use super::kit::{Hub, agency, bytes, deliveries, refusal_of, repeat_of, system, to};
 use crate::{ConflictPolicy, EventKind, Fact, RefusalFilter, StatusSubmission};
 
 async fn passed_on(hub: &Hub, name: &str) -> usize {
@@ -26,7 +26,7 @@ pub async fn a_status_reaches_the_sender_once(bench: &dyn Bench) {
     let claimed = hub.forward_all().await;
     let message = claimed.iter().find(|m| m.outgoing == Outgoing::Status).unwrap();
     assert_eq!(message.system, system("xa"));
-    assert_eq!(message.body, status.body);
+    assert_eq!(bytes(&message.body), status.body);
     assert_eq!(message.status, Some(StatusCode::Arrived));
     assert_eq!(message.from.as_deref(), Some("000.00.12.H53"));
     assert_eq!(message.to, ["000.20.31.H53"]);
@@ -162,7 +162,7 @@ pub async fn a_status_for_an_unknown_document_is_kept_and_refused(bench: &dyn Be
     assert_eq!(answer.code, RefusalCode::StatusUnknownDocument);
     assert_eq!(
         hub.ledger.body(status.sha256).await.unwrap().unwrap(),
-        status.body
+        status.body.clone().into()
     );
     let rows = hub.ledger.refusals(&RefusalFilter::default()).await.unwrap();
     assert!(rows[0].body_kept);

@@ -1,7 +1,6 @@
 //! The ledger as a whole: transactions, reopening, grouping, the chain.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use truc_model::{DocumentKind, Sha256};
 
@@ -9,7 +8,7 @@ use super::Bench;
 use super::kit::{Hub, deliveries, owner};
 use crate::event::{GENESIS, Head};
 use crate::rows::{Changes, DirectoryRow, SubmissionRow};
-use crate::{DocumentFilter, Event, Fact, LedgerError, Settings, SubmitOutcome, VerifyOptions};
+use crate::{Body, DocumentFilter, Event, Fact, LedgerError, Settings, SubmitOutcome, VerifyOptions};
 
 fn first_event() -> Event {
     Event {
@@ -23,7 +22,7 @@ fn first_event() -> Event {
 fn some_changes() -> Changes {
     Changes {
         events: vec![first_event().row().unwrap()],
-        bodies: vec![(Sha256::of(b"body"), Arc::from(&b"body"[..]))],
+        bodies: vec![(Sha256::of(b"body"), Body::from(&b"body"[..]))],
         directories: vec![DirectoryRow {
             version: 1,
             event: 1,

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 
 use jiff::Timestamp;
-use truc_model::Sha256;
 use truc_model::wire::Outgoing;
+use truc_model::{Sha256, TransportState};
 
 use super::Tables;
+use crate::body::{Body, LeavingBody, MayRead};
 use crate::retention::{BodyDeletedRow, KeptBody, KeptDocument, KeptStatus};
+use crate::rows::RecipientRow;
 
 /// These bodies, as far as they are kept, with everything that names them.
 pub(super) fn kept(tables: &Tables, of: &[Sha256]) -> Vec<KeptBody> {
@@ -29,7 +31,7 @@ pub(super) fn kept_after(tables: &Tables, after: Option<Sha256>, max: usize) -> 
 }
 
 fn one(tables: &Tables, sha256: Sha256) -> Option<KeptBody> {
-    let size = tables.bodies.get(&sha256)?.len() as u64;
+    let body = tables.bodies.get(&sha256)?;
     let documents = tables.documents.values().filter(|row| row.sha256 == sha256);
     let documents = documents.map(|row| {
         let recipients = tables
@@ -61,7 +63,8 @@ fn one(tables: &Tables, sha256: Sha256) -> Option<KeptBody> {
     refused_at.sort_unstable();
     Some(KeptBody {
         sha256,
-        size,
+        size: body.size(),
+        place: body.place(),
         documents: documents.collect(),
         statuses: statuses.collect(),
         refused_at,
@@ -83,6 +86,38 @@ pub(super) fn deletions(tables: &Tables, of: &[Sha256]) -> Vec<BodyDeletedRow> {
 fn deleted_by(tables: &Tables, sha256: Sha256) -> Option<u64> {
     let rows = tables.deletions.range((sha256, 0)..=(sha256, u64::MAX));
     rows.last().map(|((_, event), _)| *event)
+}
+
+/// Those of these bodies that are kept apart.
+pub(super) fn kept_apart(tables: &Tables, of: &[Sha256]) -> Vec<Sha256> {
+    let is_apart = |sha256: &&Sha256| matches!(tables.bodies.get(*sha256), Some(Body::Apart { .. }));
+    let of: BTreeSet<Sha256> = of.iter().filter(is_apart).copied().collect();
+    of.into_iter().collect()
+}
+
+/// Bodies that leave, by event and digest.
+pub(super) fn leaving(tables: &Tables, max: usize) -> Vec<LeavingBody> {
+    let mut rows: Vec<LeavingBody> = tables.leaving.values().copied().collect();
+    rows.sort_by_key(|row| (row.event, row.sha256));
+    rows.truncate(max);
+    rows
+}
+
+/// Whether a system submitted a kept body, or is to get it or has it.
+pub(super) fn may_read(tables: &Tables, who: &MayRead) -> bool {
+    let is_for_it = |row: &RecipientRow| {
+        use TransportState::{Forwarded, Scheduled, Taken};
+        row.system.as_ref() == Some(&who.system)
+            && row.recalled.is_none()
+            && matches!(row.state, Scheduled { .. } | Forwarded { .. } | Taken { .. })
+    };
+    let mut documents = tables.documents.values().filter(|row| row.sha256 == who.sha256);
+    tables.bodies.contains_key(&who.sha256)
+        && documents.any(|document| {
+            let all = (document.uid, 0)..=(document.uid, u32::MAX);
+            let mut recipients = tables.recipients.range(all);
+            document.key.system == who.system || recipients.any(|(_, row)| is_for_it(row))
+        })
 }
 
 /// Everything that names bytes: the digest, and the event that named it.

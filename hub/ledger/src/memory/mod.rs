@@ -20,7 +20,8 @@ use truc_model::{AlertPostUid, AlertUid, DeliveryUid, DocumentIdentity, Document
 use crate::alert::{AlertPost, AlertRow, AllowanceRow};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
-use crate::event::EventRow;
+use crate::body::{Body, LeavingBody};
+use crate::event::{EventRow, Head};
 use crate::limit::{LimitKey, LimitRow};
 use crate::retention::BodyDeletedRow;
 use crate::rows::{
@@ -32,7 +33,10 @@ use crate::store::{DeliveryOwner, NumberKey, Snapshot, Store, Transaction};
 #[derive(Debug, Default)]
 struct Tables {
     events: BTreeMap<u64, EventRow>,
-    bodies: BTreeMap<Sha256, Arc<[u8]>>,
+    bodies: BTreeMap<Sha256, Body>,
+    leaving: BTreeMap<Sha256, LeavingBody>,
+    /// The end of the chain that this ledger continues, when it is kept elsewhere.
+    start: Option<Head>,
     deletions: BTreeMap<(Sha256, u64), BodyDeletedRow>,
     documents: BTreeMap<DocumentUid, DocumentRow>,
     by_identity: BTreeMap<(DocumentIdentity, u64), DocumentUid>,

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -12,6 +11,7 @@ use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256, SystemId}
 
 use super::write::{forwarded_before, head};
 use super::{Tables, kept, limits, waiting};
+use crate::body::{Body, LeavingBody, MayRead};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
@@ -285,8 +285,20 @@ impl Snapshot for MemorySnapshot {
         Ok(waiting::at_home(&self.0))
     }
 
-    async fn body(&mut self, sha256: Sha256) -> Result<Option<Arc<[u8]>>, StoreError> {
-        Ok(self.0.bodies.get(&sha256).map(Arc::clone))
+    async fn body(&mut self, sha256: Sha256) -> Result<Option<Body>, StoreError> {
+        Ok(self.0.bodies.get(&sha256).cloned())
+    }
+
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
+        Ok(kept::kept_apart(&self.0, of))
+    }
+
+    async fn leaving_bodies(&mut self, max: usize) -> Result<Vec<LeavingBody>, StoreError> {
+        Ok(kept::leaving(&self.0, max))
+    }
+
+    async fn may_read(&mut self, who: &MayRead) -> Result<bool, StoreError> {
+        Ok(kept::may_read(&self.0, who))
     }
 
     async fn body_digests(&mut self, after: Option<Sha256>, max: usize) -> Result<Vec<Sha256>, StoreError> {

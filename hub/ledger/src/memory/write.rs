@@ -9,9 +9,10 @@ use tokio::sync::OwnedRwLockWriteGuard;
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
 
 use super::{Tables, alerts, kept, limits, waiting};
+use crate::body::Body;
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
-use crate::event::{EventKind, EventRow, GENESIS, Head};
+use crate::event::{EventKind, EventRow, Head};
 use crate::limit::{LimitChanges, LimitKey, LimitRow};
 use crate::retention::KeptBody;
 use crate::rows::{
@@ -98,14 +99,6 @@ impl MemoryTransaction {
         }
     }
 
-    fn remove_body(&mut self, sha256: Sha256) {
-        if let Some(old) = self.tables.bodies.remove(&sha256) {
-            self.undo.push(Box::new(move |tables| {
-                tables.bodies.insert(sha256, old);
-            }));
-        }
-    }
-
     fn remove_limit(&mut self, key: LimitKey) {
         if let Some(old) = self.tables.limits.remove(&key) {
             self.undo.push(Box::new(move |tables| {
@@ -166,16 +159,13 @@ impl Drop for MemoryTransaction {
 }
 
 pub(super) fn head(tables: &Tables) -> Head {
-    tables.events.last_key_value().map_or(
-        Head {
-            seq: 0,
-            hash: GENESIS,
-        },
-        |(_, row)| Head {
+    tables
+        .events
+        .last_key_value()
+        .map_or(tables.start.unwrap_or(Head::EMPTY), |(_, row)| Head {
             seq: row.seq,
             hash: row.hash,
-        },
-    )
+        })
 }
 
 /// Documents under a range of an index: not held first, then in the given order, cut off.
@@ -393,12 +383,16 @@ impl Transaction for MemoryTransaction {
         Ok(waiting::waiting_for(&self.tables, parties, max))
     }
 
-    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Arc<[u8]>)>, StoreError> {
+    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError> {
         let found = of.iter().filter_map(|sha256| {
             let body = self.tables.bodies.get(sha256)?;
-            Some((*sha256, Arc::clone(body)))
+            Some((*sha256, body.clone()))
         });
         Ok(found.collect())
+    }
+
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
+        Ok(kept::kept_apart(&self.tables, of))
     }
 
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
@@ -444,11 +438,27 @@ impl Transaction for MemoryTransaction {
         for row in &changes.bodies_deleted {
             let key = (row.sha256, row.event);
             self.add("a deletion", |t| &mut t.deletions, key, row.clone())?;
-            self.remove_body(row.sha256);
+            self.take(|t| &mut t.bodies, row.sha256);
+        }
+        for row in &changes.bodies_left {
+            if self
+                .tables
+                .leaving
+                .get(&row.sha256)
+                .is_some_and(|now| now.event == row.event)
+            {
+                self.take(|t| &mut t.leaving, row.sha256);
+            }
+        }
+        for row in &changes.bodies_leaving {
+            self.put(|t| &mut t.leaving, row.sha256, *row);
         }
         for (sha256, body) in &changes.bodies {
             if !self.tables.bodies.contains_key(sha256) {
-                self.put(|t| &mut t.bodies, *sha256, Arc::clone(body));
+                if body.here().is_none() {
+                    self.take(|t| &mut t.leaving, *sha256);
+                }
+                self.put(|t| &mut t.bodies, *sha256, body.clone());
             }
         }
         for row in &changes.documents {

@@ -4,13 +4,13 @@
 //! rest wait in the ledger, so that urgent ones overtake them here and an inbox nobody reads costs the
 //! broker nothing. Urgent ones may fill an inbox somewhat beyond the window. Answers have no window.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use truc_model::wire::AttachmentWords;
 use truc_model::{Sha256, Urgency};
 
+use crate::body::Body;
 use crate::command::{ClaimRequest, PublishFailure};
 use crate::error::StoreError;
 use crate::event::Fact;
@@ -53,7 +53,8 @@ pub(super) async fn claim(
         rows.append(&mut tx.waiting_orders(work.now, request.max).await?);
     }
     rows.append(&mut chosen);
-    cut_by_bytes(&mut rows, request.bytes_max);
+    let apart = apart(tx, &rows, request.bytes_max).await?;
+    cut_by_bytes(&mut rows, &apart, request.bytes_max);
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -75,11 +76,28 @@ fn within_window(queue: InboxQueue, request: &ClaimRequest) -> Vec<OutboxRow> {
     fitting
 }
 
-/// Keeps as many as the bytes allow, and at least one.
-fn cut_by_bytes(rows: &mut Vec<OutboxRow>, bytes_max: u64) {
+/// Those bodies of these messages that are apart; not asked when it does not matter.
+async fn apart(
+    tx: &mut dyn Transaction,
+    rows: &[OutboxRow],
+    bytes_max: u64,
+) -> Result<BTreeSet<Sha256>, StoreError> {
+    let all = rows.iter().fold(0u64, |all, row| all.saturating_add(row.size));
+    if all <= bytes_max {
+        return Ok(BTreeSet::new());
+    }
+    let stored = rows.iter().filter(|row| row.body == OutboxBody::Stored);
+    let digests: BTreeSet<Sha256> = stored.map(|row| row.sha256).collect();
+    let digests: Vec<Sha256> = digests.into_iter().collect();
+    Ok(tx.kept_apart(&digests).await?.into_iter().collect())
+}
+
+/// Keeps as many as the bytes allow, and at least one. Bodies apart cost nothing: they are not loaded.
+fn cut_by_bytes(rows: &mut Vec<OutboxRow>, apart: &BTreeSet<Sha256>, bytes_max: u64) {
     let mut bytes = 0u64;
     let fitting = rows.iter().take_while(|row| {
-        bytes = bytes.saturating_add(row.size);
+        let is_apart = row.body == OutboxBody::Stored && apart.contains(&row.sha256);
+        bytes = bytes.saturating_add(if is_apart { 0 } else { row.size });
         bytes <= bytes_max
     });
     let keep = fitting.count().max(1);
@@ -99,11 +117,14 @@ async fn lease(
         .collect();
     digests.sort_unstable();
     digests.dedup();
-    let bodies: HashMap<Sha256, Arc<[u8]>> = tx.bodies(&digests).await?.into_iter().collect();
-    // The bytes are checked once more before they leave: a damaged page must not travel on.
-    let sound: HashMap<Sha256, Arc<[u8]>> = bodies
+    let bodies: HashMap<Sha256, Body> = tx.bodies(&digests).await?.into_iter().collect();
+    // The bytes are checked once more before they leave: a damaged page must not travel on. Those apart are
+    // checked by whoever fetches them.
+    let is_sound =
+        |sha256: &Sha256, body: &Body| body.here().is_none_or(|bytes| Sha256::of(bytes) == *sha256);
+    let sound: HashMap<Sha256, Body> = bodies
         .into_iter()
-        .filter(|(sha256, body)| Sha256::of(body) == *sha256)
+        .filter(|(sha256, body)| is_sound(sha256, body))
         .collect();
     load::claimed(tx, work, &rows).await?;
     let rows = orders::in_turn(work, rows);
@@ -112,7 +133,7 @@ async fn lease(
     for mut row in rows {
         row.attempts += 1;
         let body = match &row.body {
-            OutboxBody::Inline(json) => Some(Arc::from(json.as_bytes())),
+            OutboxBody::Inline(json) => Some(Body::from(json.as_bytes())),
             OutboxBody::Stored => sound.get(&row.sha256).cloned(),
         };
         match body {
@@ -131,7 +152,7 @@ async fn lease(
     Ok(claimed)
 }
 
-fn hand_out(work: &Work, row: &OutboxRow, body: Arc<[u8]>) -> Claimed {
+fn hand_out(work: &Work, row: &OutboxRow, body: Body) -> Claimed {
     let document = match row.outgoing {
         truc_model::wire::Outgoing::Document => row.document.and_then(|uid| work.document(uid).ok()),
         _ => None,

@@ -2,7 +2,6 @@
 //! earlier documents stands in [`super::change`].
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use jiff::Timestamp;
 use truc_model::wire::{
@@ -157,7 +156,7 @@ fn accept(
         amends: plan.amends,
         replaces: plan.replaces.clone(),
     })?;
-    work.added.bodies.push((s.sha256, Arc::clone(&s.body)));
+    work.bring_body(s.sha256, s.body.clone());
     let submission = SubmissionRow {
         key: s.key.clone(),
         kind: DocumentKind::Document,

@@ -163,6 +163,7 @@ impl Wanted {
             Command::Note(Note::TrustInForce { .. }) => self.trust = true,
             Command::NotTaken(_)
             | Command::InboxLost(_)
+            | Command::BodiesLeft(_)
             | Command::Claim(_)
             | Command::ReleaseLeases(_)
             | Command::Alert(_)

@@ -31,6 +31,7 @@ use jiff::Timestamp;
 use truc_model::{DeliveryUid, Random, SystemId};
 
 use crate::alert::{AlertCommand, AlertPost};
+use crate::body::LeavingBody;
 use crate::command::{
     ClaimRequest, Cleaning, DocumentSubmission, Forwarded, HubId, NewDirectory, Note, PublishFailed,
     RefusedSubmission, Resend, StatusSubmission, TakenReport,
@@ -82,6 +83,8 @@ pub enum Command {
     NotTaken(Duration),
     /// See [`crate::Ledger::delete_bodies`].
     DeleteBodies(DeleteBodies),
+    /// See [`crate::Ledger::bodies_left`].
+    BodiesLeft(Vec<LeavingBody>),
     /// See [`crate::Ledger::limits_told`].
     LimitsTold(Vec<LimitTold>),
     /// See [`crate::Ledger::limits_settled`].
@@ -97,11 +100,11 @@ pub enum Command {
 }
 
 impl Command {
-    /// Bytes of the body it brings.
+    /// Bytes of the body it brings into the ledger.
     #[must_use]
     pub fn body_bytes(&self) -> u64 {
         match self {
-            Self::Document(submission) => submission.size,
+            Self::Document(submission) => submission.body.bytes_in_memory(),
             Self::Status(submission) => submission.size,
             Self::Refused(submission) => submission.body.as_ref().map_or(0, |body| body.len() as u64),
             _ => 0,
@@ -220,6 +223,10 @@ fn apply(work: &mut Work, command: &Command) -> Option<Result<Reply, LedgerError
         Command::InboxLost(system) => forward::inbox_lost(work, system).map(Reply::GoAgain),
         Command::NotTaken(older_than) => forward::not_taken(work, *older_than).map(Reply::Late),
         Command::DeleteBodies(order) => retention::delete_old(work, order).map(Reply::Deleted),
+        Command::BodiesLeft(left) => {
+            retention::bodies_left(work, left);
+            Ok(Reply::Done)
+        }
         Command::LimitsTold(told) => limits::told(work, told).map(Reply::LimitsTold),
         Command::LimitsSettled(keys) => {
             limits::settled(work, keys);

@@ -107,7 +107,7 @@ pub(super) fn refuse(work: &mut Work, refused: Refused<'_>) -> Result<SubmitOutc
                 document: refused.document,
             })?;
             if let Some(body) = refused.body {
-                work.added.bodies.push((refused.sha256, Arc::clone(body)));
+                work.bring_body(refused.sha256, Arc::clone(body).into());
             }
             work.added.refusals.push(RefusalRow {
                 event,

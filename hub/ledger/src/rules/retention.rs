@@ -2,6 +2,7 @@
 
 use truc_model::{DocumentUid, Sha256};
 
+use crate::body::{BodyPlace, LeavingBody};
 use crate::command::Resend;
 use crate::error::LedgerError;
 use crate::event::Fact;
@@ -31,6 +32,11 @@ pub(super) fn delete_old(work: &mut Work, order: &DeleteBodies) -> Result<Delete
     })
 }
 
+/// The store has deleted these.
+pub(super) fn bodies_left(work: &mut Work, left: &[LeavingBody]) {
+    work.added.bodies_left.extend_from_slice(left);
+}
+
 /// Records that these bodies (digest, bytes counted) go, and lets them go with the commit; gives the last
 /// event's number, `None` when there are none. Whether they may go is the caller's to know: no outgoing message
 /// may need them. In a batch that also brought one of them in, it is not stored at all; one that comes
@@ -52,8 +58,18 @@ pub(super) fn delete_bodies(
             sizes: part.iter().map(|(_, size)| *size).collect(),
         })?;
         for (sha256, size) in part {
+            let kept = work.kept.remove(sha256);
+            let was_apart = kept.is_some_and(|kept| kept.place == BodyPlace::Apart)
+                || work.brings(*sha256) == Some(BodyPlace::Apart);
+            if was_apart {
+                work.added.bodies_leaving.retain(|row| row.sha256 != *sha256);
+                work.added.bodies_leaving.push(LeavingBody {
+                    sha256: *sha256,
+                    size: *size,
+                    event,
+                });
+            }
             work.added.bodies.retain(|(added, _)| added != sha256);
-            work.kept.remove(sha256);
             work.added.bodies_deleted.push(BodyDeletedRow {
                 sha256: *sha256,
                 event,
@@ -71,5 +87,12 @@ impl Work {
     /// A body that is kept, with everything that named it before this batch.
     pub(crate) fn load_kept(&mut self, kept: KeptBody) {
         self.kept.insert(kept.sha256, kept);
+    }
+
+    /// Where this batch brings these bytes to, if it brings them.
+    fn brings(&self, sha256: Sha256) -> Option<BodyPlace> {
+        let mut added = self.added.bodies.iter();
+        let (_, body) = added.find(|(added, _)| *added == sha256)?;
+        Some(body.place())
     }
 }

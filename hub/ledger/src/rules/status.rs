@@ -287,7 +287,7 @@ fn record(
     };
     work.statuses.entry(document).or_default().push(status.clone());
     work.added.statuses.push(status);
-    work.added.bodies.push((s.sha256, Arc::clone(&s.body)));
+    work.bring_body(s.sha256, Arc::clone(&s.body).into());
     if let (Some(system), Some(delivery)) = (to_system, delivery) {
         let urgency = work.document(document)?.facts.urgency;
         work.post(Post {

@@ -10,6 +10,7 @@ use truc_model::{
     StatusCode, SystemId, Urgency,
 };
 
+use crate::body::Body;
 use crate::command::{SubmissionKey, priority_of};
 use crate::error::LedgerError;
 use crate::event::{Event, Fact, Head};
@@ -250,6 +251,13 @@ impl Work {
             .collect();
         rows.sort_by_key(|row| (row.held, row.event));
         rows
+    }
+
+    /// Brings a body in. The first of a batch stays: one digest is in one place.
+    pub(crate) fn bring_body(&mut self, sha256: Sha256, body: Body) {
+        if !self.brings_body(sha256) {
+            self.added.bodies.push((sha256, body));
+        }
     }
 
     /// Whether this batch brings these bytes in.

@@ -4,6 +4,7 @@
 
 mod answer;
 mod attachments;
+mod body;
 mod taken;
 
 pub use answer::{
@@ -11,6 +12,7 @@ pub use answer::{
     WarningLine,
 };
 pub use attachments::{AttachmentWord, AttachmentWords};
+pub use body::{BodyReference, NotBodyReference};
 pub use taken::{Declined, Taken, Withdrawn};
 
 use crate::id::SystemId;
@@ -150,6 +152,8 @@ pub mod header {
     pub const SHA256: &str = "truc-sha256";
     /// Bytes of the body.
     pub const SIZE: &str = "truc-size";
+    /// The body that travels apart ([`super::BodyReference`]); the message itself has no bytes then.
+    pub const BODY: &str = "truc-body";
     /// The hop: `<hub's system code> <ISO 8601 time>`.
     pub const TRACE: &str = "truc-trace";
     /// The verdict on the signature, as JSON ([`crate::SignatureVerdict`]).

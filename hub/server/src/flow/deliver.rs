@@ -13,9 +13,9 @@ use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use tokio::sync::watch;
 use truc_ledger::{
-    ClaimRequest, Claimed, FORWARDED_MAX, Forwarded, HubId, Ledger, PublishFailed, PublishFailure,
+    Body, ClaimRequest, Claimed, FORWARDED_MAX, Forwarded, HubId, Ledger, PublishFailed, PublishFailure,
 };
-use truc_model::wire::{DELIVER_EXCHANGE, header};
+use truc_model::wire::{BodyReference, DELIVER_EXCHANGE, header};
 use truc_model::{AgencyCode, Clock, DeliveryUid, crash};
 use truc_transport::{Broker, BrokerState, HeaderValue, OutMessage, Properties, PublishError, Publisher};
 
@@ -76,7 +76,7 @@ impl Deliverer {
             let bytes_room = IN_FLIGHT_BYTES_MAX.saturating_sub(in_flight_bytes);
             if room > 0 && bytes_room > 0 && can_publish(&broker_state) {
                 for claim in self.claim(room, bytes_room).await? {
-                    in_flight_bytes = in_flight_bytes.saturating_add(claim.body.len() as u64);
+                    in_flight_bytes = in_flight_bytes.saturating_add(claim.body.bytes_in_memory());
                     in_flight.push(publish(Arc::clone(&publisher), self.message(&claim), claim));
                 }
             }
@@ -188,7 +188,7 @@ impl Deliverer {
             (header::SHA256.to_owned(), text(claimed.sha256.to_string())),
             (
                 header::SIZE.to_owned(),
-                HeaderValue::Number(i64::try_from(claimed.body.len()).unwrap_or(i64::MAX)),
+                HeaderValue::Number(i64::try_from(claimed.body.size()).unwrap_or(i64::MAX)),
             ),
         ]);
         if let Some(document) = claimed.document {
@@ -223,6 +223,13 @@ impl Deliverer {
         {
             headers.insert(header::ATTACHMENTS.to_owned(), text(json));
         }
+        if let Body::Apart { size } = claimed.body {
+            let reference = BodyReference {
+                sha256: claimed.sha256,
+                size,
+            };
+            headers.insert(header::BODY.to_owned(), text(reference.to_string()));
+        }
         orders::add(&mut headers, claimed);
         OutMessage {
             exchange: DELIVER_EXCHANGE.to_owned(),
@@ -239,7 +246,7 @@ impl Deliverer {
                 app_id: Some(concat!("truc/", env!("CARGO_PKG_VERSION")).to_owned()),
                 headers,
             },
-            body: Arc::clone(&claimed.body),
+            body: claimed.body.here().cloned().unwrap_or_default(),
         }
     }
 }
@@ -258,7 +265,7 @@ async fn publish(publisher: Arc<dyn Publisher>, message: OutMessage, claim: Clai
     Published {
         delivery: claim.delivery,
         attempt: claim.attempt,
-        size: claim.body.len() as u64,
+        size: claim.body.bytes_in_memory(),
         result,
     }
 }

@@ -43,8 +43,11 @@ pub async fn inspect(pool: Option<&Pool>, pdfs: Pdfs, routed: &mut Routed) {
     };
     // One deadline for all of a document's PDFs: a hundred of them wait no longer than one.
     let deadline = pool.deadline();
+    let Some(packet) = submission.body.here().map(Arc::clone) else {
+        return;
+    };
     for (place, attachment) in pdfs.0 {
-        let packet = Arc::clone(&submission.body);
+        let packet = Arc::clone(&packet);
         let length = attachment.length;
         let fetch = || async move {
             let decoding = tokio::task::spawn_blocking(move || decode_attachment(&packet, &attachment).ok());

@@ -56,7 +56,6 @@ fn written(list: &[String]) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use jiff::Timestamp;
     use truc_model::wire::Outgoing;
@@ -77,7 +76,7 @@ mod tests {
             attempt: 1,
             correlation_id: None,
             priority: 5,
-            body: Arc::from(b"recall".as_slice()),
+            body: b"recall".as_slice().into(),
             sha256: Sha256::of(b"recall"),
             document: None,
             from: None,

@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use truc_directory::{Directory, Resolution};
 use truc_envelope::{DocumentPacket, Packet, Reading, ReceiverChange, StatusPacket, Wrapping};
 use truc_ledger::{
-    AttachmentFacts, ConflictPolicy, DocumentChange, DocumentFacts, DocumentSubmission, Plan,
+    AttachmentFacts, Body, ConflictPolicy, DocumentChange, DocumentFacts, DocumentSubmission, Plan,
     PlannedRecipient, ReplacedDocument, SentLate, StatusSubmission, SubmissionKey,
 };
 use truc_model::warning::WarningLevel;
@@ -83,7 +83,7 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
         park,
         directory_version: rules.directory.version(),
         key,
-        body: Arc::from(verified.into_body()),
+        body: Body::from(verified.into_body()),
     }
 }
 
