@@ -1,0 +1,389 @@
+//! The writing transaction.
+//!
+//! One advisory lock gives the writers of all hubs their turns: it is taken with the transaction and held until its
+//! commit is on disk. Whatever is read after it is as the last writer left it, because READ COMMITTED takes a new
+//! picture for every statement; so no two transactions can hand out one message, write one number or fill one
+//! inbox, and none can fail because of another (decision 0009).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::PgPool;
+use sqlx::postgres::PgRow;
+use truc_ledger::body::Body;
+use truc_ledger::command::{HubId, SubmissionKey};
+use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
+use truc_ledger::limit::{LimitKey, LimitRow};
+use truc_ledger::retention::KeptBody;
+use truc_ledger::rows::{
+    Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
+};
+use truc_ledger::store::{
+    AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX,
+};
+use truc_ledger::{StoreError, Transaction};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
+
+use crate::column::Columns as _;
+use crate::id::Id;
+use crate::save::{column, save};
+use crate::session::{Session, Statement, all, run};
+use crate::{kept, limits, row, waiting};
+
+/// Begins, waits for the turn, and reads the end of the chain: three statements, one round trip. Each takes its own
+/// picture, so the last one sees what the writer before has committed.
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
+     SELECT pg_advisory_xact_lock(1416787299, 'event'::regclass::oid::int); \
+     SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1";
+
+pub(crate) struct PostgresTransaction {
+    session: Session,
+    head: Head,
+}
+
+impl PostgresTransaction {
+    pub(crate) async fn begin(pool: &PgPool, patience: Duration) -> Result<Self, StoreError> {
+        let (session, rows) = Session::begin(pool, BEGIN, patience).await?;
+        // The lock gives a row too, and stands before.
+        let head = rows.get(1).map(head_of).transpose()?;
+        Ok(Self {
+            session,
+            head: head.unwrap_or(EMPTY),
+        })
+    }
+
+    /// Runs a statement and reads its rows.
+    pub(crate) async fn all<T>(
+        &mut self,
+        statement: Statement<'_>,
+        read: impl Fn(&PgRow) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        all(&mut self.session, statement, read).await
+    }
+}
+
+/// The end of a chain that has not begun.
+const EMPTY: Head = Head {
+    seq: 0,
+    hash: GENESIS,
+};
+
+/// A limit in a statement.
+pub(crate) fn limit(max: usize) -> i64 {
+    i64::try_from(max).unwrap_or(i64::MAX)
+}
+
+/// Microseconds of a time, as kept.
+pub(crate) fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+fn head_of(row: &PgRow) -> Result<Head, StoreError> {
+    Ok(Head {
+        seq: row.count("seq")?,
+        hash: row.digest("hash")?,
+    })
+}
+
+/// The end of the chain.
+pub(crate) async fn head(db: &mut Session) -> Result<Head, StoreError> {
+    let statement = sqlx::query("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1");
+    let found = all(db, statement, head_of).await?.pop();
+    Ok(found.unwrap_or(EMPTY))
+}
+
+pub(crate) async fn latest_directory(db: &mut Session) -> Result<Option<DirectoryRow>, StoreError> {
+    let statement = sqlx::query("SELECT * FROM directory ORDER BY version DESC LIMIT 1");
+    Ok(all(db, statement, row::directory).await?.pop())
+}
+
+/// Events of a kind that are about no document, below a number, newest first.
+pub(crate) async fn of_hub(
+    db: &mut Session,
+    kind: EventKind,
+    before: Option<u64>,
+    max: usize,
+) -> Result<Vec<EventRow>, StoreError> {
+    let before = before.and_then(|before| i64::try_from(before).ok());
+    let statement = "SELECT * FROM event WHERE document IS NULL AND kind = $1 AND seq < $2 \
+         ORDER BY seq DESC LIMIT $3";
+    let statement = sqlx::query(statement)
+        .bind(kind.as_str())
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(limit(max));
+    all(db, statement, row::event).await
+}
+
+/// Ids as one parameter.
+pub(crate) fn ids<T: Copy + Into<Id>>(of: &[T]) -> Vec<Id> {
+    of.iter().map(|uid| (*uid).into()).collect()
+}
+
+/// Digests as one parameter.
+pub(crate) fn digests(of: &[Sha256]) -> Vec<&[u8]> {
+    of.iter().map(|sha256| &sha256.as_bytes()[..]).collect()
+}
+
+#[async_trait]
+impl Transaction for PostgresTransaction {
+    async fn head(&mut self) -> Result<Head, StoreError> {
+        Ok(self.head)
+    }
+
+    async fn submissions(&mut self, of: &[SubmissionKey]) -> Result<Vec<SubmissionRow>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT s.* FROM unnest($1::text[], $2::uuid[]) AS k (system, message_id) \
+             JOIN submission AS s ON s.message_id = k.message_id AND s.system = k.system";
+        let statement = sqlx::query(statement)
+            .bind(column(of, |key| key.system.as_str()))
+            .bind(column(of, |key| Id::from(key.message_id)));
+        self.all(statement, row::submission).await
+    }
+
+    async fn refusals(&mut self, like: &[RefusalLike]) -> Result<Vec<RefusalRow>, StoreError> {
+        if like.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT r.* FROM unnest($1::text[], $2::text[], $3::bytea[]) AS k (system, message_id, sha256) \
+             JOIN refusal AS r ON r.system = k.system AND r.message_id = k.message_id AND r.sha256 = k.sha256";
+        let system = |like: &RefusalLike| like.system.as_ref().map_or(String::new(), ToString::to_string);
+        let statement = sqlx::query(statement)
+            .bind(column(like, system))
+            .bind(column(like, |like| {
+                like.message_id.map_or_else(String::new, |id| id.to_string())
+            }))
+            .bind(column(like, |like| &like.sha256.as_bytes()[..]));
+        self.all(statement, row::refusal).await
+    }
+
+    async fn documents_by_identity(
+        &mut self,
+        of: &[DocumentIdentity],
+    ) -> Result<Vec<DocumentRow>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT d.* FROM unnest($1::text[], $2::text[]) AS k (sender, document_id) \
+             CROSS JOIN LATERAL (SELECT * FROM document AS d WHERE d.sender = k.sender \
+             AND d.document_id = k.document_id ORDER BY held, event LIMIT $3) AS d";
+        let statement = sqlx::query(statement)
+            .bind(column(of, |identity| identity.sender.to_string()))
+            .bind(column(of, |identity| identity.document_id.as_str()))
+            .bind(limit(SAME_DOCUMENTS_MAX));
+        self.all(statement, row::document).await
+    }
+
+    async fn documents_by_digest(
+        &mut self,
+        of: &[(DocumentIdentity, Sha256)],
+    ) -> Result<Vec<DocumentRow>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        // OFFSET 0 keeps the planner to the digest's index: an identity may have very many documents.
+        let statement = "SELECT d.* FROM unnest($1::text[], $2::text[], $3::bytea[]) AS k (sender, document_id, sha256) \
+             CROSS JOIN LATERAL (SELECT * FROM document AS d WHERE d.sha256 = k.sha256 OFFSET 0) AS d \
+             WHERE d.sender = k.sender AND d.document_id = k.document_id";
+        let statement = sqlx::query(statement)
+            .bind(column(of, |(identity, _)| identity.sender.to_string()))
+            .bind(column(of, |(identity, _)| identity.document_id.as_str()))
+            .bind(column(of, |(_, sha256)| &sha256.as_bytes()[..]));
+        self.all(statement, row::document).await
+    }
+
+    async fn documents_by_number(&mut self, of: &[NumberKey]) -> Result<Vec<DocumentRow>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT d.* FROM unnest($1::text[], $2::text[]) AS k (sender, number) \
+             CROSS JOIN LATERAL (SELECT * FROM document AS d WHERE d.sender = k.sender AND d.number = k.number \
+             ORDER BY held, event DESC LIMIT $3) AS d";
+        let statement = sqlx::query(statement)
+            .bind(column(of, |key| key.sender.to_string()))
+            .bind(column(of, |key| key.number.as_str()))
+            .bind(limit(SAME_DOCUMENTS_MAX));
+        self.all(statement, row::document).await
+    }
+
+    async fn documents(&mut self, uids: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
+        if uids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = sqlx::query("SELECT * FROM document WHERE uid = ANY($1::uuid[])").bind(ids(uids));
+        self.all(statement, row::document).await
+    }
+
+    async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT d.* FROM unnest($1::uuid[]) AS k (uid) CROSS JOIN LATERAL \
+             (SELECT * FROM document AS d WHERE d.amends = k.uid ORDER BY event LIMIT $2) AS d";
+        let statement = sqlx::query(statement).bind(ids(of)).bind(limit(AMENDING_MAX));
+        self.all(statement, row::document).await
+    }
+
+    async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT k.id FROM unnest($1::text[]) AS k (id) CROSS JOIN LATERAL \
+             (SELECT 1 FROM document AS d WHERE d.document_id = k.id LIMIT 1) AS d";
+        let statement = sqlx::query(statement).bind(of);
+        self.all(statement, |row| row.text("id")).await
+    }
+
+    async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError> {
+        if documents.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement =
+            "SELECT * FROM recipient WHERE document = ANY($1::uuid[]) ORDER BY document, position";
+        self.all(sqlx::query(statement).bind(ids(documents)), row::recipient)
+            .await
+    }
+
+    async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError> {
+        if documents.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT * FROM status WHERE document = ANY($1::uuid[]) ORDER BY document, event";
+        self.all(sqlx::query(statement).bind(ids(documents)), row::status)
+            .await
+    }
+
+    async fn outbox(&mut self, deliveries: &[DeliveryUid]) -> Result<Vec<OutboxRow>, StoreError> {
+        if deliveries.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT * FROM outbox WHERE delivery = ANY($1::uuid[])";
+        self.all(sqlx::query(statement).bind(ids(deliveries)), row::outbox)
+            .await
+    }
+
+    async fn delivery_owners(&mut self, of: &[DeliveryUid]) -> Result<Vec<DeliveryOwner>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = "SELECT DISTINCT delivery, system, document, false AS is_status FROM recipient \
+             WHERE delivery = ANY($1::uuid[]) AND system IS NOT NULL \
+             UNION ALL SELECT delivery, to_system, document, true FROM status \
+             WHERE delivery = ANY($1::uuid[]) AND to_system IS NOT NULL";
+        self.all(sqlx::query(statement).bind(ids(of)), |row| {
+            Ok(DeliveryOwner {
+                delivery: row.id("delivery")?,
+                system: row.parsed("system")?,
+                document: row.id("document")?,
+                is_status: row.flag("is_status")?,
+            })
+        })
+        .await
+    }
+
+    async fn inbox_queues(
+        &mut self,
+        now: Timestamp,
+        room: usize,
+        max: usize,
+    ) -> Result<Vec<InboxQueue>, StoreError> {
+        waiting::inbox_queues(&mut self.session, now, room, max).await
+    }
+
+    async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE NOT awaits_taken AND \
+             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
+             ORDER BY event, line LIMIT $2";
+        let statement = sqlx::query(statement).bind(micros(now)).bind(limit(max));
+        self.all(statement, row::outbox).await
+    }
+
+    async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE awaits_taken AND priority = 5 AND place <> 'forwarded' \
+             AND NOT recalled AND \
+             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
+             ORDER BY event, line LIMIT $2";
+        let statement = sqlx::query(statement).bind(micros(now)).bind(limit(max));
+        self.all(statement, row::outbox).await
+    }
+
+    async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE place = 'forwarded' AND NOT alerted AND moment < $1 \
+             AND NOT recalled ORDER BY moment, event, line LIMIT $2";
+        let statement = sqlx::query(statement).bind(micros(before)).bind(limit(max));
+        self.all(statement, row::outbox).await
+    }
+
+    async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        let statement = "SELECT * FROM outbox WHERE awaits_taken AND system = $1 AND place = 'forwarded' \
+             AND NOT recalled ORDER BY moment, event, line LIMIT $2";
+        let statement = sqlx::query(statement).bind(system.as_str()).bind(limit(max));
+        self.all(statement, row::outbox).await
+    }
+
+    async fn waiting_for(
+        &mut self,
+        parties: &[Party],
+        max: usize,
+    ) -> Result<Vec<(DocumentUid, u32)>, StoreError> {
+        waiting::waiting_for(&mut self.session, parties, max).await
+    }
+
+    async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = sqlx::query("SELECT sha256, size, bytes FROM body WHERE sha256 = ANY($1::bytea[])");
+        self.all(statement.bind(digests(of)), |row| {
+            Ok((row.digest("sha256")?, kept::body(row)?))
+        })
+        .await
+    }
+
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
+        if of.is_empty() {
+            return Ok(Vec::new());
+        }
+        let statement = sqlx::query(kept::APART).bind(digests(of));
+        self.all(statement, |row| row.digest("sha256")).await
+    }
+
+    async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
+        kept::kept(&mut self.session, of).await
+    }
+
+    async fn limits(&mut self, keys: &[LimitKey]) -> Result<Vec<LimitRow>, StoreError> {
+        limits::of(&mut self.session, keys).await
+    }
+
+    async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
+        let statement = "UPDATE outbox SET place = 'waiting', moment = NULL, owner = NULL \
+             WHERE place = 'leased' AND owner = $1";
+        run(&mut self.session, sqlx::query(statement).bind(owner.as_str())).await
+    }
+
+    async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError> {
+        latest_directory(&mut self.session).await
+    }
+
+    async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError> {
+        Ok(of_hub(&mut self.session, kind, None, 1).await?.pop())
+    }
+
+    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+        save(&mut self.session, changes).await?;
+        if let Some(last) = changes.events.last() {
+            self.head = Head {
+                seq: last.seq,
+                hash: last.hash,
+            };
+        }
+        Ok(())
+    }
+
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.session.end("COMMIT").await
+    }
+}
