@@ -11,8 +11,7 @@ use tokio::task::JoinSet;
 use truc_directory::Directory;
 use truc_envelope::seal::Trust;
 use truc_ledger::alert::{AlertOrder, Raise};
-use truc_ledger::{HubId, Ledger, LedgerError, Note, TrustInForce};
-use truc_ledger_sqlite::SqliteStore;
+use truc_ledger::{HubId, Ledger, LedgerError, Note, Store, TrustInForce};
 use truc_model::wire::Intake;
 use truc_model::{AlertKind, Clock, Random, SystemId, SystemRandom};
 use truc_transport::{AmqpBroker, Broker, BrokerConfig, BrokerError, Topology, Url};
@@ -71,6 +70,15 @@ pub enum AppError {
         "no password for the broker: set broker.password_file in the configuration, or TRUC_BROKER_PASSWORD"
     )]
     NoPassword,
+    /// The file that `ledger.password_file` names does not read.
+    #[error("cannot read the ledger's password in {path}")]
+    LedgerPassword {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The file that `broker.password_file` names does not read.
     #[error("cannot read the broker's password in {path}")]
     PasswordFile {
@@ -100,13 +108,9 @@ impl From<FilesError> for AppError {
 /// Opens the ledger's store, without starting its writer.
 ///
 /// # Errors
-/// [`AppError::Ledger`] when the file cannot be opened or its schema is another version's.
-pub async fn open_store(config: &Config) -> Result<SqliteStore, AppError> {
-    match config.ledger.kind {
-        config::LedgerKind::Sqlite => Ok(SqliteStore::open(&config.ledger.path)
-            .await
-            .map_err(LedgerError::from)?),
-    }
+/// As [`crate::store::open`].
+pub async fn open_store(config: &Config) -> Result<Arc<dyn Store>, AppError> {
+    crate::store::open(config).await
 }
 
 /// Starts the ledger with its one writer.
@@ -124,7 +128,7 @@ pub async fn open_ledger(
         queue_max: config.ledger.queue_max,
         ..truc_ledger::Settings::default()
     };
-    Ok(Ledger::start(Arc::new(store), clock, random, settings))
+    Ok(Ledger::start(store, clock, random, settings))
 }
 
 /// The directory in force: the latest version the ledger holds, or an empty one.

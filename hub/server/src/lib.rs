@@ -14,5 +14,6 @@ pub mod demo;
 pub mod flow;
 pub mod inspect;
 pub mod queues;
+pub mod store;
 pub mod telemetry;
 pub mod trust;

@@ -256,9 +256,9 @@ impl Watcher {
         }
     }
 
-    /// `None` when it cannot be seen.
+    /// `None` when it cannot be seen: a database's server watches its own.
     async fn disk(&self) -> Option<Option<Raise>> {
-        let ledger = self.config.ledger.path.clone();
+        let ledger = self.config.ledger.file()?.to_owned();
         let folder = match ledger.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
             _ => PathBuf::from("."),

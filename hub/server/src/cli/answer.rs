@@ -186,7 +186,7 @@ impl From<AppError> for Trouble {
         let next = match &error {
             AppError::Ledger(error) => return Self::from(error.clone()),
             AppError::Broker(_) => "`truc doctor` looks at the broker and says what is missing",
-            AppError::NoPassword | AppError::PasswordFile { .. } => {
+            AppError::NoPassword | AppError::PasswordFile { .. } | AppError::LedgerPassword { .. } => {
                 "write the password into a file only the hub can read and name it in the configuration"
             }
             AppError::Deadlines(_) => "correct limits.calendar and limits.file in the configuration",

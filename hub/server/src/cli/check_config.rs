@@ -78,12 +78,14 @@ fn wrong(file: Option<&Path>, problems: &[(String, String)]) -> Result<Answer, T
 
 /// Files that a key names and that cannot be opened: the hub would not start.
 fn missing_files(config: &Config) -> Vec<(String, String)> {
-    let password = &config.broker.password_file;
-    let password = (!password.as_os_str().is_empty()).then_some(("broker.password_file", password));
+    let passwords = [
+        ("broker.password_file", &config.broker.password_file),
+        ("ledger.password_file", &config.ledger.password_file),
+    ];
+    let passwords = passwords.into_iter().filter(|(_, file)| !file.as_os_str().is_empty());
     let anchors = config.seal.anchors.iter().map(|file| ("seal.anchors", file));
     let crls = config.seal.crls.iter().map(|file| ("seal.crls", file));
-    password
-        .into_iter()
+    passwords
         .chain(anchors)
         .chain(crls)
         .filter_map(|(key, file)| {
@@ -142,7 +144,7 @@ fn summary(loaded: &Loaded) -> String {
     );
     facts.add("Trục", format!("{} ({})", hub.name, hub.code));
     facts.add("RabbitMQ", broker.url.as_str());
-    facts.add("Sổ cái (ledger)", ledger.path.display().to_string());
+    facts.add("Sổ cái (ledger)", ledger.place());
     facts.add(
         "Chứng thư gốc",
         format!(

@@ -2,6 +2,7 @@
 //! own is laid over it. Every key is a field here, and a test keeps both in step.
 
 pub mod alert;
+pub mod ledger;
 mod read;
 pub mod retention;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use truc_model::AgencyCode;
 
 pub use alert::Alert;
+pub use ledger::{Ledger, LedgerKind};
 pub use read::{ConfigError, Loaded, Problem, lay_over, load};
 pub use retention::Retention;
 
@@ -95,28 +97,6 @@ pub enum QueueType {
     Classic,
     /// A cluster.
     Quorum,
-}
-
-/// The ledger.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ledger {
-    /// The back end.
-    pub kind: LedgerKind,
-    /// The database file.
-    pub path: PathBuf,
-    /// Submissions a transaction.
-    pub batch_max: usize,
-    /// Commands waiting for the writer.
-    pub queue_max: usize,
-}
-
-/// The ledger's back end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LedgerKind {
-    /// The embedded default.
-    Sqlite,
 }
 
 /// What is taken in.

@@ -107,11 +107,11 @@ fn make_absolute(config: &mut Config, folder: &Path) {
         }
     };
     absolute(&mut config.broker.password_file);
-    absolute(&mut config.ledger.path);
     absolute(&mut config.limits.calendar);
     absolute(&mut config.limits.file);
     config.seal.anchors.iter_mut().for_each(absolute);
     config.seal.crls.iter_mut().for_each(absolute);
+    super::ledger::make_absolute(&mut config.ledger, folder);
     super::alert::make_absolute(&mut config.alert, folder);
 }
 
@@ -163,8 +163,9 @@ fn check(config: &Config) -> Vec<Problem> {
     ] {
         ask(value > 0, key, "is at least 1: 0 would mean no bound at all");
     }
-    ask(config.ledger.batch_max > 0, "ledger.batch_max", "is at least 1");
-    ask(config.ledger.queue_max > 0, "ledger.queue_max", "is at least 1");
+    for (key, problem) in super::ledger::problems(&config.ledger) {
+        ask(false, key, problem);
+    }
     ask(
         config.intake.max_body_bytes > 0,
         "intake.max_body_bytes",

@@ -22,7 +22,11 @@ const FLUSHES: usize = 9;
 /// Looks.
 pub(super) fn look(config: &Config) -> Findings {
     let mut findings = Findings::new(Area::Disk);
-    let folder = folder_of(&config.ledger.path);
+    let Some(file) = config.ledger.file() else {
+        findings.ok("sổ cái ở máy chủ PostgreSQL: xem đĩa và fsync của máy ấy (docs/operating/postgres.md)");
+        return findings;
+    };
+    let folder = folder_of(file);
     match rustix::fs::statvfs(&folder) {
         Ok(stat) => {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize);

@@ -18,9 +18,11 @@ const WAL_WARN: u64 = 512 << 20;
 /// Looks. `events` of the last are checked against the chain.
 pub(super) async fn look(config: &Config, ledger: &Ledger, events: u64) -> Findings {
     let mut findings = Findings::new(Area::Ledger);
-    let path = &config.ledger.path;
-    let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-    findings.ok(format!("mở được {} ({})", path.display(), size(bytes)));
+    let file = config.ledger.file();
+    match file.map(|file| std::fs::metadata(file).map_or(0, |found| found.len())) {
+        Some(bytes) => findings.ok(format!("mở được {} ({})", config.ledger.place(), size(bytes))),
+        None => findings.ok(format!("mở được {}", config.ledger.place())),
+    }
     match ledger.head().await {
         Ok(head) if head.seq == 0 => findings.ok("chưa có sự kiện nào"),
         Ok(head) => {
@@ -39,7 +41,9 @@ pub(super) async fn look(config: &Config, ledger: &Ledger, events: u64) -> Findi
         Err(error) => unreadable(error, &mut findings),
     }
     writable(config, &mut findings).await;
-    wal(path, &mut findings);
+    if let Some(file) = file {
+        wal(file, &mut findings);
+    }
     findings
 }
 

@@ -176,13 +176,12 @@ pub(super) async fn doctor(context: &Context, options: &Options) -> Result<Answe
         }
         Err(trouble) => {
             let mut findings = Findings::new(Area::Ledger);
-            if config.ledger.path.exists() {
-                findings.fault(trouble.what.clone(), trouble.next.clone());
-            } else {
-                findings.fault(
-                    format!("chưa có sổ cái {}", config.ledger.path.display()),
+            match config.ledger.file() {
+                Some(file) if !file.exists() => findings.fault(
+                    format!("chưa có sổ cái {}", file.display()),
                     "kiểm tra ledger.path; sổ cái mới: truc migrate",
-                );
+                ),
+                _ => findings.fault(trouble.what.clone(), trouble.next.clone()),
             }
             findings.list
         }
