@@ -148,6 +148,8 @@ impl Wake for EntryWaker {
 pub(super) enum Health {
     /// Go on.
     Well,
+    /// Some were nacked, though nothing is wrong with the channel as such.
+    Nacking,
     /// The channel has ended; all entries have been answered.
     Ended,
 }
@@ -224,6 +226,7 @@ impl Pending {
         let mut later = self.answered.split_off(judged);
         std::mem::swap(&mut later, &mut self.answered);
         let mut fault = None;
+        let mut nacked = false;
         for (waiting, answer) in later {
             match answer {
                 Ok(Answer::Ack(_)) if self.take_return(&waiting.sent) => {
@@ -235,7 +238,10 @@ impl Pending {
                     waiting.tell(outcome);
                 }
                 Ok(Answer::Ack(_)) => waiting.tell(Ok(())),
-                Ok(Answer::Nack(_)) => waiting.tell(Err(PublishError::Nacked)),
+                Ok(Answer::Nack(_)) => {
+                    nacked = true;
+                    waiting.tell(Err(PublishError::Nacked));
+                }
                 // Back among the others: who is to blame is judged over all of them.
                 Err(error) => {
                     fault.get_or_insert_with(|| Fault::of(&error));
@@ -253,7 +259,7 @@ impl Pending {
         } else if !self.answered.is_empty() {
             self.woken.nudge();
         }
-        Health::Well
+        if nacked { Health::Nacking } else { Health::Well }
     }
 
     /// Tells those who have waited too long; gives back whether there were any.

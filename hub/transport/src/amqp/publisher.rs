@@ -25,6 +25,12 @@ use crate::publish::{Confirming, PublishError, Publisher};
 
 /// How often overdue confirms are looked for.
 const OVERDUE_CHECK: Duration = Duration::from_millis(200);
+/// How long the others under way are waited for when a message was nacked.
+const AFTER_NACK: Duration = Duration::from_secs(1);
+/// Doublings of the wait before a channel is opened anew while messages are nacked again and again.
+const NACK_DOUBLINGS_MAX: u32 = 4;
+/// A channel that served this long was well.
+const WELL_AFTER: Duration = Duration::from_secs(10);
 
 /// Whether messages may go out now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -222,6 +228,7 @@ fn answer(confirmation: Confirmation) -> Result<Answer, Error> {
 /// Keeps a channel open and its answers flowing, until the publisher is gone or the broker is closed.
 async fn keep(shared: Arc<Shared>, link: Link) {
     let mut attempt = 0;
+    let mut nacks = 0;
     while let Some(session) = next_session(&shared, &link).await {
         let opened = tokio::select! {
             opened = open_channel(&shared.config, &session) => opened,
@@ -231,7 +238,15 @@ async fn keep(shared: Arc<Shared>, link: Link) {
             Ok(channel) => {
                 attempt = 0;
                 shared.slot().channel = Some(channel);
-                serve(&shared, &link, &session).await;
+                let begun = Instant::now();
+                let end = serve(&shared, &link, &session).await;
+                if begun.elapsed() >= WELL_AFTER {
+                    nacks = 0;
+                }
+                if end == End::Nacked {
+                    tokio::time::sleep(shared.config.backoff(nacks)).await;
+                    nacks = (nacks + 1).min(NACK_DOUBLINGS_MAX);
+                }
             }
             Err(error) => {
                 if matches!(error, BrokerError::TimedOut { .. }) {
@@ -284,12 +299,29 @@ async fn open_channel(config: &BrokerConfig, session: &Session) -> Result<Channe
     Ok(channel)
 }
 
+/// Why a channel is served no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It, its connection or its publisher has ended.
+    Over,
+    /// The broker nacked.
+    Nacked,
+}
+
 /// Serves one open channel; returns when it or its connection has ended, with all entries answered.
-async fn serve(shared: &Shared, link: &Link, session: &Arc<Session>) {
+///
+/// A nack ends it, too. To publish into a quorum queue, RabbitMQ (3.10) asks at a channel's first message which node
+/// leads the queue. When that node was lost a moment ago, the channel nacks, and goes on nacking as long as the node
+/// is away, while another leads and a new channel would know. Nothing but a new channel helps.
+async fn serve(shared: &Shared, link: &Link, session: &Arc<Session>) -> End {
     let mut state = link.state();
     let mut overdue = tokio::time::interval(OVERDUE_CHECK);
+    let mut nacked: Option<Instant> = None;
     let fault = loop {
         match &*state.borrow_and_update() {
+            LinkState::Up(_) | LinkState::Blocked(..) if nacked.is_some() => {
+                shared.set_gate(Gate::Shut(Cause::text("the broker nacked")));
+            }
             LinkState::Up(live) if Arc::ptr_eq(live, session) => shared.set_gate(Gate::Open),
             LinkState::Blocked(live, reason) if Arc::ptr_eq(live, session) => {
                 shared.set_gate(Gate::Blocked(reason.clone()));
@@ -303,8 +335,20 @@ async fn serve(shared: &Shared, link: &Link, session: &Arc<Session>) {
             _ = overdue.tick() => expire(shared, session),
         }
         let mut slot = shared.slot();
-        if slot.pending.collect() == Health::Ended {
-            break Fault::Lost(Cause::text("the channel was closed"));
+        match slot.pending.collect() {
+            Health::Well => {}
+            Health::Nacking => {
+                nacked.get_or_insert_with(Instant::now);
+            }
+            Health::Ended => break Fault::Lost(Cause::text("the channel was closed")),
+        }
+        if let Some(since) = nacked {
+            // Nobody sends on it any more; what is under way may have better luck.
+            slot.channel = None;
+            if slot.pending.is_empty() || since.elapsed() >= AFTER_NACK {
+                break Fault::Lost(Cause::text("the broker nacked, the channel is opened anew"));
+            }
+            continue;
         }
         let connected = slot
             .channel
@@ -328,6 +372,10 @@ async fn serve(shared: &Shared, link: &Link, session: &Arc<Session>) {
     let mut slot = shared.slot();
     slot.channel = None;
     slot.pending.end(&fault);
+    match nacked {
+        Some(_) => End::Nacked,
+        None => End::Over,
+    }
 }
 
 /// Resolves when `session` is not the live connection any more.
