@@ -24,6 +24,7 @@ mod read;
 mod scan;
 pub mod seal;
 mod source;
+mod tokens;
 mod vocabulary;
 mod write;
 

@@ -18,6 +18,9 @@ pub struct Limits {
     pub max_attribute_bytes: usize,
     /// Most bytes of one value; attachment content and signatures are not values.
     pub max_value_bytes: usize,
+    /// Most bytes of names, values and references to attachments together: what the reader holds of a packet,
+    /// however large its attachments are.
+    pub max_text_bytes: usize,
     /// Most `To` elements.
     pub max_recipients: usize,
     /// Most `Attachment` elements.
@@ -37,6 +40,8 @@ impl Limits {
     pub const MAX_ATTRIBUTE_BYTES: usize = 4096;
     /// 64 KiB: the longest value of the format is 1,000 characters.
     pub const MAX_VALUE_BYTES: usize = 64 * 1024;
+    /// 8 MiB: a packet to a thousand recipients has some 500 KB.
+    pub const MAX_TEXT_BYTES: usize = 8 * 1024 * 1024;
     /// 1,000.
     pub const MAX_RECIPIENTS: usize = 1000;
     /// 100.
@@ -52,6 +57,7 @@ impl Default for Limits {
             max_attributes: Self::MAX_ATTRIBUTES,
             max_attribute_bytes: Self::MAX_ATTRIBUTE_BYTES,
             max_value_bytes: Self::MAX_VALUE_BYTES,
+            max_text_bytes: Self::MAX_TEXT_BYTES,
             max_recipients: Self::MAX_RECIPIENTS,
             max_attachments: Self::MAX_ATTACHMENTS,
         }
@@ -60,6 +66,8 @@ impl Default for Limits {
 
 /// Most stray bytes skipped before the packet begins.
 pub(crate) const MAX_LEADING_BYTES: usize = 64;
+/// Most bytes of one tag, comment, processing instruction or reference: it is read as a whole.
+pub(crate) const MAX_MARKUP_BYTES: usize = 64 * 1024;
 /// Longest element or attribute name, in bytes.
 pub(crate) const MAX_NAME_BYTES: usize = 256;
 /// Most warnings kept of one packet; the rest would say the same again.

@@ -64,7 +64,16 @@ impl Lint {
 /// Reports everything there is to say of a packet. `today` is Viet Nam's date.
 #[must_use]
 pub fn lint(bytes: &[u8], limits: &Limits, today: Date) -> Lint {
-    let examined = examine(bytes, limits);
+    // Bytes in memory can always be read.
+    lint_from(&bytes, limits, today).unwrap_or(Lint { findings: Vec::new() })
+}
+
+/// [`lint`] of a packet where it lies, with no more memory than [`crate::read_from`] takes.
+///
+/// # Errors
+/// When the source cannot be read.
+pub fn lint_from(source: &dyn PacketSource, limits: &Limits, today: Date) -> io::Result<Lint> {
+    let examined = examine(source, limits)?;
     let refusals = examined.refusals.into_iter().map(|refusal| {
         let (vi, en) = refusal.code.sentences();
         LintFinding {
@@ -102,17 +111,9 @@ pub fn lint(bytes: &[u8], limits: &Limits, today: Date) -> Lint {
             found: None,
         }
     });
-    Lint {
+    Ok(Lint {
         findings: refusals.chain(warnings).collect(),
-    }
-}
-
-/// [`lint`] of a packet where it lies.
-///
-/// # Errors
-/// When the source cannot be read.
-pub fn lint_from(source: &dyn PacketSource, limits: &Limits, today: Date) -> io::Result<Lint> {
-    Ok(lint(&crate::source::all(source)?, limits, today))
+    })
 }
 
 fn level(code: WarningCode) -> Level {

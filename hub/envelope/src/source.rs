@@ -128,16 +128,6 @@ pub fn sha256_of(source: &dyn PacketSource) -> io::Result<Sha256> {
     Ok(Sha256::from_ring(&digest.finish()))
 }
 
-/// All bytes together.
-pub(crate) fn all(source: &dyn PacketSource) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for_each_block(source, 0, u64::MAX, &mut |block| {
-        bytes.extend_from_slice(block);
-        Ok(())
-    })?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,7 +141,11 @@ mod tests {
         }
 
         fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-            if self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 3 == 0 {
+            if self
+                .1
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
+                .is_multiple_of(3)
+            {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let length = buffer.len().min(3);

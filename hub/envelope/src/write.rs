@@ -367,7 +367,7 @@ fn escape(text: &str) -> String {
             '>' => escaped.push_str("&gt;"),
             '&' => escaped.push_str("&amp;"),
             '\r' => escaped.push_str("&#13;"),
-            c if crate::scan::is_allowed(c) => escaped.push(c),
+            c if crate::tokens::is_allowed(c) => escaped.push(c),
             _ => {}
         }
     }

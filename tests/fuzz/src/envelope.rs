@@ -28,6 +28,7 @@ const TIGHT: Limits = Limits {
     max_attributes: 2,
     max_attribute_bytes: 100,
     max_value_bytes: 120,
+    max_text_bytes: 1500,
     max_recipients: 2,
     max_attachments: 1,
 };

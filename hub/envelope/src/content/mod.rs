@@ -7,7 +7,8 @@ mod base64_stream;
 mod probe;
 mod zip;
 
-pub(crate) use base64_stream::{BadBase64, decode_stream};
+use base64_stream::decode_stream;
+pub(crate) use base64_stream::{BadBase64, Decoder};
 pub(crate) use probe::{Damage, Facts, Probe, label_agrees};
 
 use std::io;
@@ -42,19 +43,6 @@ pub fn decode_attachment(packet: &[u8], attachment: &Attachment) -> Result<Vec<u
     Ok(bytes)
 }
 
-/// Decodes an attachment into a writer, from where its packet lies.
-///
-/// # Errors
-/// As [`write_attachment`]; [`DecodeError::Read`] when the source cannot be read.
-pub fn decode_attachment_from(
-    source: &dyn PacketSource,
-    attachment: &Attachment,
-    mut out: &mut dyn io::Write,
-) -> Result<(), DecodeError> {
-    let packet = crate::source::all(source).map_err(DecodeError::Read)?;
-    write_attachment(&packet, attachment, &mut out)
-}
-
 /// Decodes an attachment into a writer, in chunks of a few kilobytes.
 ///
 /// # Errors
@@ -65,17 +53,27 @@ pub fn write_attachment(
     attachment: &Attachment,
     out: &mut impl io::Write,
 ) -> Result<(), DecodeError> {
-    let encoded = packet
-        .get(attachment.encoded.clone())
-        .ok_or(DecodeError::OtherPacket)?;
+    decode_attachment_from(&packet, attachment, out)
+}
+
+/// [`write_attachment`] from where the packet lies: of it and of the attachment no more than a block is held.
+///
+/// # Errors
+/// As [`write_attachment`]; [`DecodeError::Read`] when the source cannot be read.
+pub fn decode_attachment_from(
+    source: &dyn PacketSource,
+    attachment: &Attachment,
+    out: &mut dyn io::Write,
+) -> Result<(), DecodeError> {
     let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
     let mut failure = None;
-    decode_stream(encoded, &mut |chunk| {
+    decode_stream(source, attachment.encoded.clone(), &mut |chunk| {
         digest.update(chunk);
         if failure.is_none() {
             failure = out.write_all(chunk).err();
         }
     })
+    .map_err(DecodeError::Read)?
     .map_err(|_| DecodeError::OtherPacket)?;
     if let Some(failure) = failure {
         return Err(DecodeError::Write(failure));

@@ -18,8 +18,18 @@ pub(crate) struct Facts {
     pub(crate) length: u64,
     pub(crate) sha256: Sha256,
     pub(crate) sniffed: SniffedType,
-    pub(crate) wrapper: Wrapping,
     pub(crate) damage: Damage,
+    /// Of a zip, what its entries tell.
+    zip: Option<Zip>,
+}
+
+impl Facts {
+    /// Whether the sender's software put the file of this name in a zip.
+    pub(crate) fn wrapper(&self, name: &str) -> Wrapping {
+        self.zip
+            .as_ref()
+            .map_or(Wrapping::None, |zip| wrapping(zip, name))
+    }
 }
 
 /// Whether the file was spoiled before it was encoded.
@@ -61,22 +71,22 @@ impl Probe {
         }
     }
 
-    /// Ends the stream; `name` is the file's name as the packet gives it.
-    pub(crate) fn finish(mut self, name: &str) -> Facts {
+    /// Ends the stream.
+    pub(crate) fn finish(mut self) -> Facts {
         self.tail.drain(..self.tail.len().saturating_sub(TAIL_MAX));
         let whole = self.length <= HEAD_MAX as u64;
-        let (sniffed, wrapper) = if self.head.starts_with(b"PK\x03\x04") {
+        let (sniffed, zip) = if self.head.starts_with(b"PK\x03\x04") {
             let zip = zip::inspect(&self.head, &self.tail, self.length);
-            (zip.sniffed(), wrapping(&zip, name))
+            (zip.sniffed(), Some(zip))
         } else {
-            (sniff(&self.head, whole), Wrapping::None)
+            (sniff(&self.head, whole), None)
         };
         Facts {
             length: self.length,
             sha256: Sha256::from_ring(&self.digest.finish()),
             sniffed,
-            wrapper,
             damage: damage(&self.head),
+            zip,
         }
     }
 }
@@ -123,10 +133,15 @@ fn wrapping(zip: &Zip, name: &str) -> Wrapping {
     }
 }
 
+/// Longest extension that is taken for one, in bytes.
+const MAX_EXTENSION_BYTES: usize = 64;
+
 /// Lower-case extension without the dot.
 pub(super) fn extension_of(name: &str) -> Option<String> {
     let (stem, extension) = name.rsplit_once('.')?;
-    let proper = !stem.is_empty() && !extension.is_empty() && extension.chars().all(char::is_alphanumeric);
+    let proper = !stem.is_empty()
+        && (1..=MAX_EXTENSION_BYTES).contains(&extension.len())
+        && extension.chars().all(char::is_alphanumeric);
     proper.then(|| extension.to_lowercase())
 }
 
@@ -189,12 +204,12 @@ pub(crate) fn label_agrees(label: &str, sniffed: SniffedType) -> bool {
 mod tests {
     use super::*;
 
-    fn probe(bytes: &[u8], name: &str) -> Facts {
+    fn probe(bytes: &[u8]) -> Facts {
         let mut probe = Probe::new();
         for chunk in bytes.chunks(1000) {
             probe.update(chunk);
         }
-        probe.finish(name)
+        probe.finish()
     }
 
     #[test]
@@ -211,37 +226,34 @@ mod tests {
             (b"\x00\x01", SniffedType::Unknown),
             (b"\xC3", SniffedType::Unknown),
         ] {
-            assert_eq!(probe(bytes, "a").sniffed, expected, "{bytes:?}");
+            assert_eq!(probe(bytes).sniffed, expected, "{bytes:?}");
         }
         let mut long = "a".repeat(HEAD_MAX - 1);
         long.push('đ');
-        assert_eq!(probe(long.as_bytes(), "a.txt").sniffed, SniffedType::Text);
+        assert_eq!(probe(long.as_bytes()).sniffed, SniffedType::Text);
     }
 
     #[test]
     fn damaged_pdf() {
         let mangled = String::from_utf8_lossy(b"%PDF-1.4\n%\xE2\xE3\xCF\xD3\n1 0 obj").into_owned();
-        assert_eq!(probe(mangled.as_bytes(), "a.pdf").damage, Damage::DecodedAsText);
+        assert_eq!(probe(mangled.as_bytes()).damage, Damage::DecodedAsText);
         assert_eq!(
-            probe("%PDF-1.4 \u{FFFD}".as_bytes(), "a.pdf").damage,
+            probe("%PDF-1.4 \u{FFFD}".as_bytes()).damage,
             Damage::DecodedAsText
         );
-        assert_eq!(
-            probe(b"%PDF-1.4\n%\xE2\xE3\xCF\xD3\n", "a.pdf").damage,
-            Damage::None
-        );
+        assert_eq!(probe(b"%PDF-1.4\n%\xE2\xE3\xCF\xD3\n").damage, Damage::None);
         // Further down it may be a text of the document itself.
         assert_eq!(
-            probe("%PDF-1.4\n%abcd\n(\u{FFFD})".as_bytes(), "a.pdf").damage,
+            probe("%PDF-1.4\n%abcd\n(\u{FFFD})".as_bytes()).damage,
             Damage::None
         );
-        assert_eq!(probe("plain \u{FFFD}".as_bytes(), "a.txt").damage, Damage::None);
+        assert_eq!(probe("plain \u{FFFD}".as_bytes()).damage, Damage::None);
     }
 
     #[test]
     fn length_and_digest_do_not_depend_on_what_is_kept() {
         let bytes: Vec<u8> = (0..500_000_u32).map(|i| u8::try_from(i % 256).unwrap()).collect();
-        let facts = probe(&bytes, "a");
+        let facts = probe(&bytes);
         assert_eq!(facts.length, 500_000);
         assert_eq!(facts.sha256, Sha256::of(&bytes));
     }

@@ -14,7 +14,7 @@ const LOCAL_LEN: usize = 30;
 
 /// What a zip's entries tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Zip {
+pub(crate) struct Zip {
     kind: SniffedType,
     /// Lower-case extension of the entry, where exactly one file is inside.
     pub(super) only_entry_extension: Option<String>,

@@ -5,10 +5,10 @@
 //! a whole document, less one element that is left out, or one element in its place: what the strict
 //! verifier allows needs no more.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use super::events::{Attribute, Element, Event, Events, Fault, Kind};
+use super::element::{Attribute, Attributes, Element};
+use super::events::{Event, Events, Fault, Kind};
 use super::scope::{Binding, Scope};
 
 /// Takes canonical bytes.
@@ -47,11 +47,11 @@ pub(super) enum Comments {
 /// What a walk tells beside what it writes.
 pub(super) trait Observer {
     /// A start tag that is not left out, with what is in scope there.
-    fn start(&mut self, element: &Element<'_>, events: &Events<'_>, at: usize);
+    fn start(&mut self, events: &Events<'_>, at: usize);
 }
 
 impl Observer for () {
-    fn start(&mut self, _: &Element<'_>, _: &Events<'_>, _: usize) {}
+    fn start(&mut self, _: &Events<'_>, _: usize) {}
 }
 
 /// Writes a whole document, without the element that begins at `skip.start` and ends at `skip.end`.
@@ -74,31 +74,32 @@ pub(super) fn document(
         }
         let outside = events.depth() == 0;
         match kind {
-            Kind::Start(element) => {
+            Kind::Start => {
                 before_root = false;
-                observer.start(&element, events, range.start);
-                let declared: Vec<_> = events
-                    .scope()
-                    .declared_at(events.scope_depth())
-                    .cloned()
-                    .collect();
-                writer.start(element, events.scope(), events.depth(), &declared);
+                observer.start(events, range.start);
+                let attributes = events.element().attributes.iter().collect();
+                writer.start(
+                    events,
+                    attributes,
+                    events.scope().declared_at(events.scope_depth()),
+                );
             }
-            Kind::End(name) => writer.end(name, events.depth() + 1),
+            Kind::End => writer.end(events.name(), events.depth() + 1),
             // White space outside the root is no part of the document's canonical form.
-            Kind::Text(_) | Kind::CData(_) | Kind::Character(_) if outside => {}
-            Kind::Comment(_) if method.comments == Comments::Without => {}
-            Kind::Comment(_) | Kind::Instruction { .. } => {
+            Kind::Text | Kind::CData | Kind::Character(_) if outside => {}
+            Kind::Comment if method.comments == Comments::Without => {}
+            Kind::Comment | Kind::Instruction => {
                 if outside && !before_root {
                     writer.sink.take(b"\n");
                 }
-                writer.aside(&kind);
+                writer.aside(events, kind);
                 if outside && before_root {
                     writer.sink.take(b"\n");
                 }
             }
             Kind::Eof => return Ok(()),
-            text => writer.text(&text),
+            Kind::Text | Kind::CData => writer.characters(events.characters()),
+            Kind::Character(c) => writer.character(c),
         }
     }
 }
@@ -107,7 +108,7 @@ pub(super) fn document(
 /// attributes of the elements above, are written on it as its own.
 pub(super) fn element(
     events: &mut Events<'_>,
-    inherited: &[Attribute<'_>],
+    inherited: &Attributes,
     method: &Method,
     sink: &mut impl Sink,
 ) -> Result<(), Fault> {
@@ -115,34 +116,32 @@ pub(super) fn element(
     loop {
         let event = events.next()?;
         match event.kind {
-            Kind::Start(mut element) if events.depth() == 1 => {
+            Kind::Start if events.depth() == 1 => {
+                let mut attributes: Vec<_> = events.element().attributes.iter().collect();
                 if method.namespaces == Namespaces::Inclusive {
-                    let own = element.attributes.len();
-                    for attribute in inherited {
-                        if !element.attributes[..own].iter().any(|a| a.name == attribute.name) {
-                            element.attributes.push(Attribute {
-                                value: Cow::Borrowed(&attribute.value),
-                                ..*attribute
-                            });
+                    let own = attributes.len();
+                    for attribute in inherited.iter() {
+                        if !attributes[..own].iter().any(|a| a.name == attribute.name) {
+                            attributes.push(attribute);
                         }
                     }
                 }
-                let in_force: Vec<_> = events.scope().in_force().into_iter().cloned().collect();
-                writer.start(element, events.scope(), events.depth(), &in_force);
+                writer.start(events, attributes, events.scope().in_force().into_iter());
             }
-            Kind::Start(element) => {
-                let declared: Vec<_> = events
-                    .scope()
-                    .declared_at(events.scope_depth())
-                    .cloned()
-                    .collect();
-                writer.start(element, events.scope(), events.depth(), &declared);
+            Kind::Start => {
+                let attributes = events.element().attributes.iter().collect();
+                writer.start(
+                    events,
+                    attributes,
+                    events.scope().declared_at(events.scope_depth()),
+                );
             }
-            Kind::End(name) => writer.end(name, events.depth() + 1),
-            Kind::Comment(_) if method.comments == Comments::Without => {}
-            Kind::Comment(_) | Kind::Instruction { .. } => writer.aside(&event.kind),
+            Kind::End => writer.end(events.name(), events.depth() + 1),
+            Kind::Comment if method.comments == Comments::Without => {}
+            Kind::Comment | Kind::Instruction => writer.aside(events, event.kind),
             Kind::Eof => return Ok(()),
-            text => writer.text(&text),
+            Kind::Text | Kind::CData => writer.characters(events.characters()),
+            Kind::Character(c) => writer.character(c),
         }
     }
 }
@@ -151,76 +150,54 @@ struct Writer<'m, 's, S> {
     method: &'m Method,
     sink: &'s mut S,
     /// Declarations written and still in force, with the depth of their element.
-    written: Vec<(usize, String, String)>,
+    written: Scope,
 }
 
 impl<'m, 's, S: Sink> Writer<'m, 's, S> {
-    const fn new(method: &'m Method, sink: &'s mut S) -> Self {
+    fn new(method: &'m Method, sink: &'s mut S) -> Self {
         Self {
             method,
             sink,
-            written: Vec::new(),
+            written: Scope::default(),
         }
     }
 
-    /// `candidates` are the declarations that the inclusive method looks at.
-    fn start(&mut self, element: Element<'_>, scope: &Scope<'_>, depth: usize, candidates: &[Binding<'_>]) {
-        let Element {
-            name, mut attributes, ..
-        } = element;
+    /// Writes the start tag that the events stand at, with these attributes. `candidates` are the declarations that
+    /// the inclusive method looks at.
+    fn start<'b>(
+        &mut self,
+        events: &Events<'_>,
+        mut attributes: Vec<Attribute<'_>>,
+        candidates: impl Iterator<Item = Binding<'b>>,
+    ) {
+        let element = events.element();
+        let scope = events.scope();
         self.sink.take(b"<");
-        self.sink.take(name.as_bytes());
-        match &self.method.namespaces {
-            Namespaces::Inclusive => {
-                let mut declarations: Vec<(&str, &str)> =
-                    candidates.iter().map(|b| (b.prefix, b.uri.as_ref())).collect();
-                self.declarations(&mut declarations, depth);
-            }
-            Namespaces::Exclusive { inclusive } => {
-                let used = attributes
-                    .iter()
-                    .map(|a| a.prefix)
-                    .filter(|prefix| !prefix.is_empty());
-                let mut declarations: Vec<(&str, &str)> = Vec::new();
-                for prefix in used
-                    .chain([element.prefix])
-                    .chain(inclusive.iter().map(String::as_str))
-                {
-                    if prefix != "xml" && !declarations.iter().any(|(known, _)| *known == prefix) {
-                        // Only the default namespace can be without a meaning, but for prefixes of the list.
-                        match scope.lookup(prefix) {
-                            Some(uri) => declarations.push((prefix, uri)),
-                            None if prefix.is_empty() => declarations.push(("", "")),
-                            None => {}
-                        }
-                    }
-                }
-                self.declarations(&mut declarations, depth);
-            }
-        }
+        self.sink.take(element.name.as_bytes());
+        let mut declarations: Vec<Binding<'_>> = match &self.method.namespaces {
+            Namespaces::Inclusive => candidates.collect(),
+            Namespaces::Exclusive { inclusive } => used(element, &attributes, inclusive, scope),
+        };
+        self.declarations(&mut declarations, events.depth());
         // First those in no namespace, then by namespace and local name.
-        let key = |attribute: &Attribute<'_>| {
-            let namespace = match attribute.prefix {
-                "" => "",
-                prefix => scope.lookup(prefix).unwrap_or(""),
-            };
-            (namespace.to_owned(), attribute.local.to_owned())
+        let namespace = |attribute: &Attribute<'_>| match attribute.prefix() {
+            "" => "",
+            prefix => scope.lookup(prefix).unwrap_or(""),
         };
         if attributes.len() > 1 {
-            attributes.sort_by_cached_key(key);
+            attributes.sort_by(|a, b| (namespace(a), a.local()).cmp(&(namespace(b), b.local())));
         }
         for attribute in &attributes {
-            self.attribute(attribute.name, &attribute.value);
+            self.attribute(attribute.name, attribute.value);
         }
         self.sink.take(b">");
     }
 
     /// Writes, sorted by prefix, those of the declarations that are not in force already.
-    fn declarations(&mut self, declarations: &mut [(&str, &str)], depth: usize) {
-        declarations.sort_unstable_by_key(|(prefix, _)| *prefix);
-        for (prefix, uri) in declarations {
-            let in_force = self.written.iter().rev().find(|(_, known, _)| known == prefix);
-            if in_force.map_or("", |(_, _, known)| known.as_str()) == *uri {
+    fn declarations(&mut self, declarations: &mut [Binding<'_>], depth: usize) {
+        declarations.sort_unstable_by_key(|binding| binding.prefix);
+        for Binding { prefix, uri } in declarations {
+            if self.written.lookup(prefix).unwrap_or_default() == *uri {
                 continue;
             }
             if prefix.is_empty() {
@@ -230,8 +207,7 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
                 self.sink.take(prefix.as_bytes());
                 self.value(uri);
             }
-            self.written
-                .push((depth, (*prefix).to_owned(), (*uri).to_owned()));
+            self.written.declare(depth, prefix, uri);
         }
     }
 
@@ -267,19 +243,14 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
         self.sink.take(b"</");
         self.sink.take(name.as_bytes());
         self.sink.take(b">");
-        while self.written.pop_if(|(made_at, ..)| *made_at >= depth).is_some() {}
+        self.written.leave(depth);
     }
 
-    fn text(&mut self, kind: &Kind<'_>) {
-        match kind {
-            Kind::Text(text) => self.characters(text),
-            Kind::CData(text) => self.characters(text),
-            Kind::Character('\r') => self.sink.take(b"&#xD;"),
-            Kind::Character(c) => {
-                let mut bytes = [0; 4];
-                self.characters(c.encode_utf8(&mut bytes));
-            }
-            _ => {}
+    fn character(&mut self, c: char) {
+        match c {
+            // Not one that was written as a line end.
+            '\r' => self.sink.take(b"&#xD;"),
+            c => self.characters(c.encode_utf8(&mut [0; 4])),
         }
     }
 
@@ -326,24 +297,21 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
     }
 
     /// A comment or processing instruction.
-    fn aside(&mut self, kind: &Kind<'_>) {
-        match kind {
-            Kind::Comment(text) => {
-                self.sink.take(b"<!--");
-                self.verbatim(text);
-                self.sink.take(b"-->");
-            }
-            Kind::Instruction { target, data } => {
-                self.sink.take(b"<?");
-                self.sink.take(target.as_bytes());
-                if !data.is_empty() {
-                    self.sink.take(b" ");
-                    self.verbatim(data);
-                }
-                self.sink.take(b"?>");
-            }
-            _ => {}
+    fn aside(&mut self, events: &Events<'_>, kind: Kind) {
+        if kind == Kind::Comment {
+            self.sink.take(b"<!--");
+            self.verbatim(events.characters());
+            self.sink.take(b"-->");
+            return;
         }
+        let (target, data) = events.instruction();
+        self.sink.take(b"<?");
+        self.sink.take(target.as_bytes());
+        if !data.is_empty() {
+            self.sink.take(b" ");
+            self.verbatim(data);
+        }
+        self.sink.take(b"?>");
     }
 
     fn verbatim(&mut self, text: &str) {
@@ -352,20 +320,49 @@ impl<'m, 's, S: Sink> Writer<'m, 's, S> {
     }
 }
 
+/// The declarations that the exclusive method looks at: of the prefixes that the tag uses, and of the listed ones.
+fn used<'b>(
+    element: Element<'b>,
+    attributes: &[Attribute<'b>],
+    listed: &'b [String],
+    scope: &'b Scope,
+) -> Vec<Binding<'b>> {
+    let mut declarations: Vec<Binding<'_>> = Vec::new();
+    let prefixes = attributes.iter().map(Attribute::prefix);
+    for prefix in prefixes
+        .filter(|prefix| !prefix.is_empty())
+        .chain([element.prefix()])
+        .chain(listed.iter().map(String::as_str))
+    {
+        if prefix != "xml" && !declarations.iter().any(|known| known.prefix == prefix) {
+            // Only the default namespace can be without a meaning, but for prefixes of the list.
+            match scope.lookup(prefix) {
+                Some(uri) => declarations.push(Binding { prefix, uri }),
+                None if prefix.is_empty() => declarations.push(Binding { prefix, uri: "" }),
+                None => {}
+            }
+        }
+    }
+    declarations
+}
+
 /// Bytes of text mended, escaped and digested together.
 const PIECE: usize = 32 << 10;
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::{Mark, Text};
     use super::*;
     use crate::limits::Limits;
 
     fn canonical(text: &str, namespaces: Namespaces, comments: Comments) -> String {
         let method = Method { namespaces, comments };
         let limits = Limits::default();
+        let source = text.as_bytes();
+        let text = Text::open(&source, Mark::Kept, &limits).unwrap().unwrap();
         let mut bytes = Vec::new();
         document(
-            &mut Events::document(text, &limits),
+            &mut Events::document(&text, &limits),
             None,
             &method,
             &mut (),
@@ -452,9 +449,11 @@ mod tests {
             comments: Comments::Without,
         };
         let limits = Limits::default();
+        let source = text.as_bytes();
+        let text = Text::open(&source, Mark::Kept, &limits).unwrap().unwrap();
         let mut bytes = Vec::new();
         document(
-            &mut Events::document(text, &limits),
+            &mut Events::document(&text, &limits),
             Some(&skip),
             &method,
             &mut (),

@@ -1,69 +1,48 @@
-//! The parser's events, the same that the reader reads from, held to the letter of XML 1.0 and
-//! Namespaces in XML.
+//! The tokens, the same that the reader reads from, held to the letter of XML 1.0 and Namespaces in XML.
 //!
-//! The parser leaves some rules to its caller. The reader forgives where it can; here every rule is
+//! The tokens leave some rules to their caller. The reader forgives where it can; here every rule is
 //! kept, because a signature's meaning must not hang on how a parser reads what is no XML.
+//!
+//! An event says what there is; its name, attributes and characters are asked for, and good until the next. Text
+//! and CDATA come in pieces.
 
-use std::borrow::Cow;
 use std::ops::Range;
 
-use quick_xml::Reader;
-use quick_xml::events::Event as Parsed;
-
-use super::scope::{Binding, NS_XML, NS_XMLNS, Scope};
+use super::element::{Attributes, Element, split};
+use super::scope::{NS_XML, NS_XMLNS, Scope};
 use super::syntax::{
-    RawAttributes, attribute_value, check_declaration, first_disallowed, is_absolute_uri, is_blank,
-    is_nc_name, is_qualified_name, is_space, resolve, trim_start,
+    attribute_value, attributes, check_declaration, first_disallowed, is_absolute_uri, is_blank, is_nc_name,
+    is_qualified_name, is_space, resolve, trim_start,
 };
-use crate::limits::{Limits, MAX_NAME_BYTES};
+use super::text::Text;
+use crate::limits::{Limits, MAX_MARKUP_BYTES, MAX_NAME_BYTES};
+use crate::tokens::{self, Broken, Names, Token, Tokens, Why};
 
 /// One event and where it stands.
-#[derive(Debug)]
-pub(super) struct Event<'a> {
-    /// Bytes of the text; of an empty element's end nothing.
+#[derive(Debug, Clone)]
+pub(super) struct Event {
+    /// Bytes of the packet; of an empty element's end nothing.
     pub(super) range: Range<usize>,
-    pub(super) kind: Kind<'a>,
+    pub(super) kind: Kind,
 }
 
 /// What there is.
-#[derive(Debug)]
-pub(super) enum Kind<'a> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
     /// A start tag, or an empty element, whose `End` follows.
-    Start(Element<'a>),
-    /// The end of the element of this name.
-    End(&'a str),
+    Start,
+    /// The end of an element.
+    End,
     /// Characters as written, without references; line ends not yet mended.
-    Text(&'a str),
+    Text,
     /// The inside of a CDATA section.
-    CData(&'a str),
+    CData,
     /// What a reference names.
     Character(char),
-    Comment(&'a str),
-    Instruction {
-        target: &'a str,
-        data: &'a str,
-    },
+    Comment,
+    Instruction,
     /// The document is over, and was whole.
     Eof,
-}
-
-/// A start tag. Namespace declarations are in the scope.
-#[derive(Debug)]
-pub(super) struct Element<'a> {
-    pub(super) name: &'a str,
-    /// Empty without one.
-    pub(super) prefix: &'a str,
-    pub(super) local: &'a str,
-    pub(super) attributes: Vec<Attribute<'a>>,
-}
-
-/// An attribute that is no namespace declaration, its value normalised.
-#[derive(Debug, Clone)]
-pub(super) struct Attribute<'a> {
-    pub(super) name: &'a str,
-    pub(super) prefix: &'a str,
-    pub(super) local: &'a str,
-    pub(super) value: Cow<'a, str>,
 }
 
 /// Why the events end early.
@@ -84,39 +63,45 @@ pub(super) enum FaultKind {
 
 /// The events of a whole document, or of one element in its place.
 pub(super) struct Events<'a> {
-    text: &'a str,
-    /// Where the parser began.
+    tokens: Tokens<'a>,
+    token: Token,
+    /// Where the tokens began.
     base: usize,
-    reader: Reader<&'a [u8]>,
     limits: &'a Limits,
-    scope: Scope<'a>,
-    /// Names of the open elements.
-    open: Vec<&'a str>,
+    scope: Scope,
+    /// Names of the open elements; until the next event, also of the one that has just ended.
+    open: Names,
+    attributes: Attributes,
     elements: usize,
-    /// An empty element whose end is still to be told.
-    ending: Option<Range<usize>>,
-    /// An element whose declarations are to be forgotten before the next event.
+    /// An empty element whose end is still to be told, and where.
+    ending: Option<usize>,
+    /// The event last given is an end: the element is to be left before the next.
     left: bool,
 }
 
 impl<'a> Events<'a> {
-    /// The events of `text`.
-    pub(super) fn document(text: &'a str, limits: &'a Limits) -> Self {
-        Self::fragment(text, 0..text.len(), Scope::default(), limits)
+    /// The events of a packet.
+    pub(super) fn document(text: &'a Text<'_>, limits: &'a Limits) -> Self {
+        Self::fragment(text, text.base()..text.end(), Scope::default(), limits)
     }
 
-    /// The events of the one element that is `text[range]`, with what is in scope there. It must have been
+    /// The events of the one element that stands at `range`, with what is in scope there. It must have been
     /// walked over as part of its document before.
-    pub(super) fn fragment(text: &'a str, range: Range<usize>, scope: Scope<'a>, limits: &'a Limits) -> Self {
-        let mut reader = Reader::from_str(&text[range.clone()]);
-        reader.config_mut().check_comments = true;
+    pub(super) fn fragment(
+        text: &'a Text<'_>,
+        range: Range<usize>,
+        scope: Scope,
+        limits: &'a Limits,
+    ) -> Self {
+        let base = range.start;
         Self {
-            text,
-            base: range.start,
-            reader,
+            tokens: Tokens::new(text.window(range), MAX_MARKUP_BYTES),
+            token: Token::before(base),
+            base,
             limits,
             scope,
-            open: Vec::new(),
+            open: Names::default(),
+            attributes: Attributes::default(),
             elements: 0,
             ending: None,
             left: false,
@@ -124,130 +109,131 @@ impl<'a> Events<'a> {
     }
 
     /// What is in scope at the event last given; at a start, its own declarations included.
-    pub(super) const fn scope(&self) -> &Scope<'a> {
+    pub(super) const fn scope(&self) -> &Scope {
         &self.scope
     }
 
     /// How many elements are open; a start counts its element, an end no longer does.
     pub(super) const fn depth(&self) -> usize {
-        self.open.len()
+        self.open.len() - self.left as usize
     }
 
     /// The open elements' names, outermost first.
-    pub(super) fn open(&self) -> &[&'a str] {
-        &self.open
+    pub(super) fn open(&self) -> impl Iterator<Item = &str> {
+        self.open.iter().take(self.depth())
     }
 
     /// The depth under which this element's declarations stand in the scope. A fragment's begin at
     /// [`FRAGMENT_DEPTH`], above all that were handed in.
     pub(super) const fn scope_depth(&self) -> usize {
-        FRAGMENT_DEPTH + self.open.len()
+        FRAGMENT_DEPTH + self.depth()
+    }
+
+    /// Of a start or an end, the element's name.
+    pub(super) fn name(&self) -> &str {
+        self.open.last().unwrap_or_default()
+    }
+
+    /// Of a start, the tag.
+    pub(super) fn element(&self) -> Element<'_> {
+        Element {
+            name: self.name(),
+            attributes: &self.attributes,
+        }
+    }
+
+    /// Of a start, what namespace its element is in; empty without one.
+    pub(super) fn namespace(&self) -> &str {
+        self.scope.lookup(self.element().prefix()).unwrap_or_default()
+    }
+
+    /// Of text, CDATA and a comment, the characters.
+    pub(super) fn characters(&self) -> &str {
+        self.tokens.inside(&self.token)
+    }
+
+    /// Of an instruction, its target and its data.
+    pub(super) fn instruction(&self) -> (&str, &str) {
+        target_and_data(self.tokens.inside(&self.token))
     }
 
     /// The next event.
-    pub(super) fn next(&mut self) -> Result<Event<'a>, Fault> {
+    pub(super) fn next(&mut self) -> Result<Event, Fault> {
         if std::mem::take(&mut self.left) {
-            let depth = self.scope_depth() + 1;
-            self.scope.leave(depth);
+            self.scope.leave(FRAGMENT_DEPTH + self.open.len());
+            self.open.pop();
         }
-        if let Some(range) = self.ending.take() {
-            return self.close(range);
+        if let Some(at) = self.ending.take() {
+            return Ok(self.close(at..at));
         }
-        let from = self.position();
-        // The parser would pass over a byte order mark here, and count its positions from behind it.
-        if from == self.base
-            && self
-                .text
-                .get(from..)
-                .is_some_and(|rest| rest.starts_with('\u{FEFF}'))
-        {
-            return Err(malformed(from, "at most one byte order mark"));
-        }
-        let parsed = self.reader.read_event();
-        let range = from..self.position();
-        let parsed = match parsed {
-            Ok(parsed) => parsed,
-            // An unfinished DOCTYPE is a DOCTYPE first.
-            Err(_)
-                if self
-                    .text
-                    .get(from..)
-                    .is_some_and(|rest| rest.starts_with("<!DOCTYPE")) =>
-            {
-                return Err(fault(from, FaultKind::Doctype));
-            }
-            Err(_) => return Err(malformed(from, "well-formed XML")),
-        };
-        let text = self.text;
-        // Where the parser's positions were not what they are taken for, there is an end to it, not a panic.
-        let inside = |before: usize, after: usize| {
-            text.get(range.start + before..range.end.saturating_sub(after))
-                .ok_or_else(|| malformed(from, "well-formed XML"))
-        };
-        match parsed {
-            Parsed::Start(start) => {
-                let length = start.name().as_ref().len();
-                self.start(inside(1, 1)?, length, range)
-            }
-            Parsed::Empty(start) => {
-                let length = start.name().as_ref().len();
-                self.ending = Some(range.end..range.end);
-                self.start(inside(1, 2)?, length, range)
-            }
-            Parsed::End(_) => self.close(range),
-            Parsed::Text(_) => self.text(range),
-            Parsed::CData(_) => {
-                if self.open.is_empty() {
-                    return Err(malformed(from, "no CDATA outside the root element"));
+        loop {
+            self.token = self.tokens.next().map_err(|broken| fault_of(&broken))?;
+            let Token { at, start, end, .. } = self.token;
+            let event = |kind| {
+                Ok(Event {
+                    range: start..end,
+                    kind,
+                })
+            };
+            return match self.token.kind {
+                tokens::Kind::Start { name } => self.start(name),
+                tokens::Kind::Empty { name } => {
+                    self.ending = Some(end);
+                    self.start(name)
                 }
-                let inside = inside(9, 3)?;
-                check_characters(inside, from + 9)?;
-                Ok(event(range, Kind::CData(inside)))
-            }
-            Parsed::GeneralRef(_) => {
-                if self.open.is_empty() {
-                    return Err(malformed(from, "no reference outside the root element"));
+                tokens::Kind::End => Ok(self.close(start..end)),
+                tokens::Kind::Text => self.check_text().and_then(|()| event(Kind::Text)),
+                tokens::Kind::CData => {
+                    if self.open.len() == 0 {
+                        return Err(malformed(at, "no CDATA outside the root element"));
+                    }
+                    self.check_inside()?;
+                    event(Kind::CData)
                 }
-                let character = resolve(inside(1, 1)?)
-                    .map_err(|_| malformed(from, "a predefined entity or an allowed character's number"))?;
-                Ok(event(range, Kind::Character(character)))
-            }
-            Parsed::Comment(_) => {
-                let inside = inside(4, 3)?;
-                check_characters(inside, from + 4)?;
-                if inside.ends_with('-') {
-                    return Err(malformed(from, "no -- inside a comment"));
+                tokens::Kind::Reference => {
+                    if self.open.len() == 0 {
+                        return Err(malformed(at, "no reference outside the root element"));
+                    }
+                    let character = resolve(self.tokens.inside(&self.token))
+                        .map_err(|_| malformed(at, "a predefined entity or an allowed character's number"))?;
+                    event(Kind::Character(character))
                 }
-                Ok(event(range, Kind::Comment(inside)))
-            }
-            Parsed::PI(_) => instruction(inside(2, 2)?, range),
-            Parsed::Decl(_) => {
-                if from > 0 || check_declaration(inside(5, 2)?).is_err() {
-                    return Err(malformed(
-                        from,
-                        "an XML declaration of version 1.0 and UTF-8, at the start",
-                    ));
+                tokens::Kind::Comment => {
+                    self.check_inside()?;
+                    event(Kind::Comment)
                 }
-                self.next()
-            }
-            Parsed::DocType(_) => Err(fault(from, FaultKind::Doctype)),
-            Parsed::Eof => {
-                if !self.open.is_empty() || self.elements == 0 {
-                    return Err(malformed(from, "one whole root element"));
+                tokens::Kind::Instruction => {
+                    self.check_inside()?;
+                    let (target, _) = self.instruction();
+                    if !is_nc_name(target) || target.eq_ignore_ascii_case("xml") {
+                        return Err(malformed(at, "a processing instruction with a proper name"));
+                    }
+                    event(Kind::Instruction)
                 }
-                Ok(event(range, Kind::Eof))
-            }
+                tokens::Kind::Declaration => {
+                    let inside = self.tokens.inside(&self.token).get(3..).unwrap_or_default();
+                    if at > self.base || check_declaration(inside).is_err() {
+                        return Err(malformed(
+                            at,
+                            "an XML declaration of version 1.0 and UTF-8, at the start",
+                        ));
+                    }
+                    continue;
+                }
+                tokens::Kind::Doctype => Err(fault(at, FaultKind::Doctype)),
+                tokens::Kind::Eof => {
+                    if self.open.len() > 0 || self.elements == 0 {
+                        return Err(malformed(at, "one whole root element"));
+                    }
+                    event(Kind::Eof)
+                }
+            };
         }
     }
 
-    fn start(
-        &mut self,
-        inside: &'a str,
-        name_length: usize,
-        range: Range<usize>,
-    ) -> Result<Event<'a>, Fault> {
-        let at = range.start;
-        if self.open.is_empty() && self.elements > 0 {
+    fn start(&mut self, name_length: usize) -> Result<Event, Fault> {
+        let Token { at, start, end, .. } = self.token;
+        if self.open.len() == 0 && self.elements > 0 {
             return Err(malformed(at, "one root element"));
         }
         if self.open.len() >= self.limits.max_depth {
@@ -257,26 +243,25 @@ impl<'a> Events<'a> {
         if self.elements > self.limits.max_elements {
             return Err(fault(at, FaultKind::Limit("number of elements")));
         }
-        let (name, raw) = inside
+        let (name, raw) = self
+            .tokens
+            .inside(&self.token)
             .split_at_checked(name_length)
             .ok_or_else(|| malformed(at, "a proper name"))?;
         check_name(name, at)?;
         self.open.push(name);
-        let attributes = self.attributes(raw, at)?;
-        let (prefix, local) = split(name);
+        self.attributes.truncate(0);
+        let depth = FRAGMENT_DEPTH + self.open.len();
+        read_attributes(raw, at, depth, self.limits, &mut self.scope, &mut self.attributes)?;
+        let (prefix, _) = split(name);
         if self.meaning(prefix).is_none() && !prefix.is_empty() {
             return Err(malformed(at, "a declared prefix"));
         }
-        self.check_unique(&attributes, at)?;
-        Ok(event(
-            range,
-            Kind::Start(Element {
-                name,
-                prefix,
-                local,
-                attributes,
-            }),
-        ))
+        self.check_unique(at)?;
+        Ok(Event {
+            range: start..end,
+            kind: Kind::Start,
+        })
     }
 
     /// What a prefix means; a taken-back default namespace is none.
@@ -284,132 +269,118 @@ impl<'a> Events<'a> {
         self.scope.lookup(prefix).filter(|uri| !uri.is_empty())
     }
 
-    /// Attributes apart from declarations, which go into the scope.
-    fn attributes(&mut self, raw: &'a str, at: usize) -> Result<Vec<Attribute<'a>>, Fault> {
-        if raw.len() > self.limits.max_attribute_bytes {
-            return Err(fault(at, FaultKind::Limit("bytes of attributes")));
-        }
-        check_characters(raw, at)?;
-        let depth = self.scope_depth();
-        let mut attributes = Vec::new();
-        for (count, found) in RawAttributes::new(raw).enumerate() {
-            let found = found.map_err(|_| malformed(at, "attributes of the form name=\"value\""))?;
-            if count == self.limits.max_attributes {
-                return Err(fault(at, FaultKind::Limit("number of attributes")));
-            }
-            check_name(found.name, at)?;
-            let value = attribute_value(found.value)
-                .map_err(|_| malformed(at, "no < in an attribute, and only predefined entities"))?;
-            let (prefix, local) = split(found.name);
-            let declared = match (prefix, local) {
-                ("", "xmlns") => "",
-                ("xmlns", declared) => declared,
-                _ => {
-                    attributes.push(Attribute {
-                        name: found.name,
-                        prefix,
-                        local,
-                        value,
-                    });
-                    continue;
-                }
-            };
-            if self.scope.declared_at(depth).any(|b| b.prefix == declared) {
-                return Err(malformed(at, "each attribute once"));
-            }
-            if !is_proper_declaration(declared, &value) {
-                return Err(malformed(at, "a namespace declaration with an absolute URI"));
-            }
-            // Declared or not, `xml` means what it means, and is never written anew.
-            if declared != "xml" {
-                self.scope.declare(
-                    depth,
-                    Binding {
-                        prefix: declared,
-                        uri: value,
-                    },
-                );
-            }
-        }
-        Ok(attributes)
-    }
-
     /// Each attribute once, by its written and by its expanded name.
-    fn check_unique(&self, attributes: &[Attribute<'a>], at: usize) -> Result<(), Fault> {
-        for (index, attribute) in attributes.iter().enumerate() {
-            let meaning = self.meaning(attribute.prefix);
-            if meaning.is_none() && !attribute.prefix.is_empty() {
+    fn check_unique(&self, at: usize) -> Result<(), Fault> {
+        for (index, attribute) in self.attributes.iter().enumerate() {
+            let (prefix, local) = split(attribute.name);
+            let meaning = self.meaning(prefix);
+            if meaning.is_none() && !prefix.is_empty() {
                 return Err(malformed(at, "a declared prefix"));
             }
-            let same = |other: &Attribute<'a>| {
+            let same = |other: super::element::Attribute<'_>| {
+                let (other_prefix, other_local) = split(other.name);
                 other.name == attribute.name
-                    || (other.local == attribute.local
-                        && !other.prefix.is_empty()
-                        && !attribute.prefix.is_empty()
-                        && self.meaning(other.prefix) == meaning)
+                    || (other_local == local
+                        && !other_prefix.is_empty()
+                        && !prefix.is_empty()
+                        && self.meaning(other_prefix) == meaning)
             };
-            if attributes[..index].iter().any(same) {
+            if self.attributes.iter().take(index).any(same) {
                 return Err(malformed(at, "each attribute once"));
             }
         }
         Ok(())
     }
 
-    fn close(&mut self, range: Range<usize>) -> Result<Event<'a>, Fault> {
+    /// The tokens have compared the names.
+    const fn close(&mut self, range: Range<usize>) -> Event {
         self.left = true;
-        // The parser has compared the names.
-        let name = self
-            .open
-            .pop()
-            .ok_or_else(|| malformed(range.start, "a start tag before its end"))?;
-        Ok(event(range, Kind::End(name)))
+        Event {
+            range,
+            kind: Kind::End,
+        }
     }
 
-    fn text(&self, range: Range<usize>) -> Result<Event<'a>, Fault> {
-        let text = self
-            .text
-            .get(range.clone())
-            .ok_or_else(|| malformed(range.start, "well-formed XML"))?;
-        check_characters(text, range.start)?;
-        if self.open.is_empty() && !is_blank(text) {
-            return Err(malformed(range.start, "nothing outside the root element"));
+    fn check_inside(&self) -> Result<(), Fault> {
+        match first_disallowed(self.tokens.inside(&self.token)) {
+            Some(bad) => Err(malformed(
+                self.token.inside_start() + bad,
+                "characters that XML allows",
+            )),
+            None => Ok(()),
         }
-        if memchr::memmem::find(text.as_bytes(), b"]]>").is_some() {
-            return Err(malformed(range.start, "no ]]> outside CDATA"));
-        }
-        Ok(event(range, Kind::Text(text)))
     }
 
-    /// The parser counts in `u64`; it reads from a slice, so it fits.
-    fn position(&self) -> usize {
-        self.base + usize::try_from(self.reader.buffer_position()).unwrap_or(usize::MAX)
+    /// What comes first counts: so it does not matter how the text is cut into pieces.
+    fn check_text(&self) -> Result<(), Fault> {
+        let text = self.tokens.inside(&self.token);
+        if self.open.len() == 0 && !is_blank(text) {
+            return Err(malformed(self.token.at, "nothing outside the root element"));
+        }
+        let bad = first_disallowed(text);
+        let bare = memchr::memmem::find(text.as_bytes(), b"]]>");
+        match (bad, bare) {
+            (Some(bad), bare) if bare.is_none_or(|bare| bad < bare) => {
+                Err(malformed(self.token.start + bad, "characters that XML allows"))
+            }
+            (_, Some(_)) => Err(malformed(self.token.at, "no ]]> outside CDATA")),
+            (_, None) => Ok(()),
+        }
     }
+}
+
+/// Attributes apart from declarations, which go into the scope.
+fn read_attributes(
+    raw: &str,
+    at: usize,
+    depth: usize,
+    limits: &Limits,
+    scope: &mut Scope,
+    found: &mut Attributes,
+) -> Result<(), Fault> {
+    if raw.len() > limits.max_attribute_bytes {
+        return Err(fault(at, FaultKind::Limit("bytes of attributes")));
+    }
+    if let Some(bad) = first_disallowed(raw) {
+        return Err(malformed(at + bad, "characters that XML allows"));
+    }
+    for (count, attribute) in attributes(raw).enumerate() {
+        let attribute = attribute.map_err(|_| malformed(at, "attributes of the form name=\"value\""))?;
+        if count == limits.max_attributes {
+            return Err(fault(at, FaultKind::Limit("number of attributes")));
+        }
+        check_name(attribute.name, at)?;
+        let value = attribute_value(attribute.value)
+            .map_err(|_| malformed(at, "no < in an attribute, and only predefined entities"))?;
+        let declared = match split(attribute.name) {
+            ("", "xmlns") => "",
+            ("xmlns", declared) => declared,
+            _ => {
+                found.push(attribute.name, &value);
+                continue;
+            }
+        };
+        if scope.declared_at(depth).any(|b| b.prefix == declared) {
+            return Err(malformed(at, "each attribute once"));
+        }
+        if !is_proper_declaration(declared, &value) {
+            return Err(malformed(at, "a namespace declaration with an absolute URI"));
+        }
+        // Declared or not, `xml` means what it means, and is never written anew.
+        if declared != "xml" {
+            scope.declare(depth, declared, &value);
+        }
+    }
+    Ok(())
 }
 
 /// Scopes handed to a fragment are of elements above it, no deeper than this.
 const FRAGMENT_DEPTH: usize = 1 << 16;
 
-impl Scope<'_> {
-    /// Makes room above: the declarations count as those of elements outside a fragment.
-    pub(super) fn outside(&self) -> Self {
-        let mut outside = Self::default();
-        for binding in self.in_force().into_iter().rev() {
-            outside.declare(0, binding.clone());
-        }
-        outside
-    }
-}
-
-fn instruction(inside: &str, range: Range<usize>) -> Result<Event<'_>, Fault> {
-    let at = range.start;
-    check_characters(inside, at + 2)?;
+fn target_and_data(inside: &str) -> (&str, &str) {
     let end = inside.find(is_space).unwrap_or(inside.len());
     let (target, data) = inside.split_at(end);
-    if !is_nc_name(target) || target.eq_ignore_ascii_case("xml") {
-        return Err(malformed(at, "a processing instruction with a proper name"));
-    }
-    let data = trim_start(data);
-    Ok(event(range, Kind::Instruction { target, data }))
+    (target, trim_start(data))
 }
 
 /// Namespaces in XML §3 (reserved prefixes), §2.2 (no prefix is taken back in version 1.0).
@@ -434,20 +405,11 @@ fn check_name(name: &str, at: usize) -> Result<(), Fault> {
     }
 }
 
-fn check_characters(text: &str, at: usize) -> Result<(), Fault> {
-    match first_disallowed(text) {
-        Some(bad) => Err(malformed(at + bad, "characters that XML allows")),
-        None => Ok(()),
+const fn fault_of(broken: &Broken) -> Fault {
+    match broken.why {
+        Why::TooLong => fault(broken.at, FaultKind::Limit("length of a tag or comment")),
+        _ => malformed(broken.at, "well-formed XML"),
     }
-}
-
-/// Prefix, empty without one, and local name.
-fn split(name: &str) -> (&str, &str) {
-    name.split_once(':').unwrap_or(("", name))
-}
-
-const fn event(range: Range<usize>, kind: Kind<'_>) -> Event<'_> {
-    Event { range, kind }
 }
 
 const fn fault(at: usize, kind: FaultKind) -> Fault {
@@ -460,11 +422,14 @@ const fn malformed(at: usize, expected: &'static str) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use super::super::text::Mark;
     use super::*;
 
     fn walk(text: &str) -> Result<usize, FaultKind> {
         let limits = Limits::default();
-        let mut events = Events::document(text, &limits);
+        let source = text.as_bytes();
+        let text = Text::open(&source, Mark::Kept, &limits).unwrap().unwrap();
+        let mut events = Events::document(&text, &limits);
         let mut count = 0;
         loop {
             match events.next() {

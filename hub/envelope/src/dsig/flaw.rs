@@ -1,4 +1,6 @@
-//! A finding on the way, before its line and column are counted.
+//! A finding on the way, before its line and column are counted. Offsets are the packet's.
+
+use std::io;
 
 use truc_model::{Place, Refusal};
 
@@ -6,6 +8,7 @@ use super::events::{Events, Fault, FaultKind};
 use super::verdict::{DsigReason, InvalidDsig};
 use crate::limits::MAX_PATH;
 use crate::scan::position;
+use crate::source::PacketSource;
 
 /// Why a signature does not hold, and where in the text.
 #[derive(Debug)]
@@ -73,21 +76,21 @@ impl Flaw {
         }
     }
 
-    /// The finding for people. The text stands at `base` in `packet`.
-    pub(super) fn resolve(self, packet: &[u8], base: usize) -> InvalidDsig {
+    /// The finding for people.
+    pub(super) fn resolve(self, source: &dyn PacketSource) -> io::Result<InvalidDsig> {
         let place = match self.spot {
             Spot::Place(place) => place,
             Spot::Text { at, path } => {
-                let (line, column) = position(packet, base + at);
+                let (line, column) = position(source, at)?;
                 Place::Element { path, line, column }
             }
         };
-        InvalidDsig {
+        Ok(InvalidDsig {
             reason: self.reason,
             place,
             expected: self.expected,
             found: self.found,
-        }
+        })
     }
 }
 
@@ -95,8 +98,7 @@ impl Flaw {
 fn path(events: &Events<'_>) -> String {
     let names: Vec<&str> = events
         .open()
-        .iter()
-        .map(|name| name.split_once(':').map_or(*name, |(_, local)| local))
+        .map(|name| name.split_once(':').map_or(name, |(_, local)| local))
         .collect();
     let path = names.join("/");
     match path.char_indices().nth(MAX_PATH) {

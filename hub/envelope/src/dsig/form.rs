@@ -3,9 +3,10 @@
 use super::algorithm::Canonicalization;
 use super::canonical::{self, Comments, Method};
 use super::events::Events;
+use super::flaw::Flaw;
 use super::signature::Written;
+use super::text::{Mark, Text};
 use super::verdict::DsigReason;
-use super::verify::text;
 use crate::limits::Limits;
 
 /// The text has no canonical form that is made here: it is no XML, or beyond a limit.
@@ -24,10 +25,11 @@ pub fn canonical_form(
     prefixes: &[&str],
     limits: &Limits,
 ) -> Result<Vec<u8>, NotCanonical> {
-    let base = document
-        .strip_prefix(b"\xEF\xBB\xBF")
-        .map_or(0, |rest| document.len() - rest.len());
-    let text = text(document, base, limits).map_err(|flaw| NotCanonical(flaw.reason))?;
+    let refuse = |flaw: Flaw| NotCanonical(flaw.reason);
+    let text = Text::open(&document, Mark::Skipped, limits)
+        // Bytes in memory can always be read.
+        .map_err(|_| NotCanonical(DsigReason::NotXml))?
+        .map_err(refuse)?;
     let written = Written {
         algorithm: canonicalization,
         prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect(),
@@ -40,9 +42,9 @@ pub fn canonical_form(
         comments,
         ..written.method()
     };
-    let mut form = Vec::with_capacity(text.len());
-    let mut events = Events::document(text, limits);
+    let mut form = Vec::with_capacity(document.len());
+    let mut events = Events::document(&text, limits);
     canonical::document(&mut events, None, &method, &mut (), &mut form)
-        .map_err(|fault| NotCanonical(super::flaw::Flaw::of_fault(fault, &events).reason))?;
+        .map_err(|fault| refuse(Flaw::of_fault(fault, &events)))?;
     Ok(form)
 }

@@ -17,6 +17,7 @@
 
 mod algorithm;
 mod canonical;
+mod element;
 mod events;
 mod flaw;
 mod form;
@@ -26,13 +27,14 @@ mod search;
 mod sign;
 mod signature;
 mod syntax;
+mod text;
 mod verdict;
 mod verify;
 
 pub use algorithm::{Canonicalization, DigestAlgorithm, SignatureAlgorithm};
 pub use form::{NotCanonical, canonical_form};
 pub use key::{AlgorithmDoesNotFit, SigningKey};
-pub use sign::{SignError, SignOptions, sign};
+pub use sign::{SignError, SignOptions, sign, sign_from};
 pub use verdict::{AbsentReason, DsigReason, DsigVerdict, InvalidDsig, Strength, ValidDsig};
 pub use verify::{DsigPolicy, Sha1Policy, verify, verify_from, verify_with_candidates};
 

@@ -2,43 +2,44 @@
 //! child of the header that the reader reads, or it is none.
 
 use super::NS_DSIG;
-use super::events::{Attribute, Element, Event, Events, Kind};
+use super::element::Attributes;
+use super::events::{Event, Events, Kind};
 use super::flaw::Flaw;
 use super::signature::{Parser, Signature};
 use super::syntax::is_blank;
+use super::text::Text;
 use super::verdict::{AbsentReason, DsigReason};
 use crate::limits::Limits;
 use crate::vocabulary::{Family, Tag};
 
 /// What the packet has.
-pub(super) enum Found<'a> {
+pub(super) enum Found {
     Absent(AbsentReason),
-    Signature(Box<Signature<'a>>),
+    Signature(Box<Signature>),
 }
 
 /// Looks for the signature.
-pub(super) fn find<'a>(text: &'a str, limits: &'a Limits) -> Result<Found<'a>, Flaw> {
+pub(super) fn find(text: &Text<'_>, limits: &Limits) -> Result<Found, Flaw> {
     let mut events = Events::document(text, limits);
     let mut outline = Outline::default();
     let mut absent = AbsentReason::None;
     loop {
         let event = next(&mut events)?;
         match event.kind {
-            Kind::Start(element) => {
-                let namespace = events.scope().lookup(element.prefix).unwrap_or("");
-                if namespace == NS_DSIG {
-                    if !outline.in_header() || element.local != "Signature" {
-                        return Err(misplaced(&events, event.range.start, &element));
+            Kind::Start => {
+                let local = events.element().local();
+                if events.namespace() == NS_DSIG {
+                    if !outline.in_header() || local != "Signature" {
+                        return Err(misplaced(&events, event.range.start));
                     }
-                    let inherited = outline.inherited;
                     let start = event.range.start;
-                    let signature = Parser::new(text, &mut events).signature(start, &element, inherited)?;
+                    let signature = Parser::new(&mut events).signature(start, &outline.inherited)?;
                     check_last(&mut events)?;
                     return Ok(signature.map_or(Found::Absent(AbsentReason::Empty), |signature| {
                         Found::Signature(Box::new(signature))
                     }));
                 }
-                let part = Part::of(element.local, namespace);
+                let part = Part::of(local, events.namespace());
                 if outline.in_header() && part == Part::LooksSigned && absent == AbsentReason::None {
                     // Until something is found inside.
                     absent = AbsentReason::Empty;
@@ -46,11 +47,13 @@ pub(super) fn find<'a>(text: &'a str, limits: &'a Limits) -> Result<Found<'a>, F
                 } else if outline.looking {
                     absent = AbsentReason::EdxmlNamespace;
                 }
-                outline.open(part, &element);
+                outline.open(part, events.element().attributes);
             }
-            Kind::End(_) => outline.close(),
-            Kind::Text(text) if outline.looking && !is_blank(text) => absent = AbsentReason::EdxmlNamespace,
-            Kind::CData(_) | Kind::Character(_) if outline.looking => absent = AbsentReason::EdxmlNamespace,
+            Kind::End => outline.close(),
+            Kind::Text if outline.looking && !is_blank(events.characters()) => {
+                absent = AbsentReason::EdxmlNamespace;
+            }
+            Kind::CData | Kind::Character(_) if outline.looking => absent = AbsentReason::EdxmlNamespace,
             Kind::Eof => return Ok(Found::Absent(absent)),
             _ => {}
         }
@@ -58,21 +61,21 @@ pub(super) fn find<'a>(text: &'a str, limits: &'a Limits) -> Result<Found<'a>, F
 }
 
 /// Where the header ends: the place for a signature.
-pub(super) fn header_end(text: &str, limits: &Limits) -> Result<Option<usize>, Flaw> {
+pub(super) fn header_end(text: &Text<'_>, limits: &Limits) -> Result<Option<usize>, Flaw> {
     let mut events = Events::document(text, limits);
     let mut outline = Outline::default();
     loop {
         let event = next(&mut events)?;
         match event.kind {
-            Kind::Start(element) => {
-                let namespace = events.scope().lookup(element.prefix).unwrap_or("");
-                outline.open(Part::of(element.local, namespace), &element);
+            Kind::Start => {
+                let element = events.element();
+                outline.open(Part::of(element.local(), events.namespace()), element.attributes);
             }
             // An empty element's end has no bytes, and no inside.
-            Kind::End(_) if outline.in_header() => {
+            Kind::End if outline.in_header() => {
                 return Ok((!event.range.is_empty()).then_some(event.range.start));
             }
-            Kind::End(_) => outline.close(),
+            Kind::End => outline.close(),
             Kind::Eof => return Ok(None),
             _ => {}
         }
@@ -84,10 +87,10 @@ fn check_last(events: &mut Events<'_>) -> Result<(), Flaw> {
     loop {
         let event = next(events)?;
         match event.kind {
-            Kind::Start(element) if events.scope().lookup(element.prefix) == Some(NS_DSIG) => {
-                return Err(misplaced_after(events, event.range.start, &element));
+            Kind::Start if events.namespace() == NS_DSIG => {
+                return Err(misplaced_after(events, event.range.start));
             }
-            Kind::Start(_) => {
+            Kind::Start => {
                 return Err(Flaw::at(
                     DsigReason::Misplaced,
                     events,
@@ -96,14 +99,14 @@ fn check_last(events: &mut Events<'_>) -> Result<(), Flaw> {
                     "an element after it",
                 ));
             }
-            Kind::End(_) | Kind::Eof => return Ok(()),
+            Kind::End | Kind::Eof => return Ok(()),
             _ => {}
         }
     }
 }
 
-fn misplaced(events: &Events<'_>, at: usize, element: &Element<'_>) -> Flaw {
-    let found = if element.local == "Signature" {
+fn misplaced(events: &Events<'_>, at: usize) -> Flaw {
+    let found = if events.element().local() == "Signature" {
         "Signature elsewhere"
     } else {
         "a part of a signature elsewhere"
@@ -118,22 +121,23 @@ fn misplaced(events: &Events<'_>, at: usize, element: &Element<'_>) -> Flaw {
 }
 
 /// A part of XML Signature outside the signature that counts.
-pub(super) fn misplaced_after(events: &Events<'_>, at: usize, element: &Element<'_>) -> Flaw {
-    if element.local == "Signature" {
+pub(super) fn misplaced_after(events: &Events<'_>, at: usize) -> Flaw {
+    if events.element().local() == "Signature" {
         return Flaw::at(DsigReason::Several, events, at, "one Signature", "another");
     }
-    misplaced(events, at, element)
+    misplaced(events, at)
 }
 
-pub(super) fn next<'a>(events: &mut Events<'a>) -> Result<Event<'a>, Flaw> {
+pub(super) fn next(events: &mut Events<'_>) -> Result<Event, Flaw> {
     events.next().map_err(|fault| Flaw::of_fault(fault, events))
 }
 
 /// Where in the packet's shape one stands.
 #[derive(Default)]
-struct Outline<'a> {
+struct Outline {
     open: Vec<(Part, usize)>,
-    inherited: Vec<Attribute<'a>>,
+    /// `xml:` attributes of the open elements.
+    inherited: Attributes,
     /// Inside an element that only looks like a signature.
     looking: bool,
 }
@@ -167,7 +171,7 @@ impl Part {
     }
 }
 
-impl<'a> Outline<'a> {
+impl Outline {
     /// The reader takes the envelope with its root and without.
     fn in_header(&self) -> bool {
         let mut parts = self.open.iter().map(|(part, _)| *part);
@@ -179,10 +183,11 @@ impl<'a> Outline<'a> {
         second == Some(Part::Envelope) && parts.next() == Some(Part::Header) && parts.next().is_none()
     }
 
-    fn open(&mut self, part: Part, element: &Element<'a>) {
+    fn open(&mut self, part: Part, attributes: &Attributes) {
         self.open.push((part, self.inherited.len()));
-        let xml = element.attributes.iter().filter(|a| a.prefix == "xml");
-        self.inherited.extend(xml.cloned());
+        for attribute in attributes.iter().filter(|a| a.prefix() == "xml") {
+            self.inherited.push(attribute.name, attribute.value);
+        }
     }
 
     fn close(&mut self) {

@@ -1,6 +1,7 @@
 //! Making a signature: one element, spliced into the packet's bytes, which stay as they are.
 
 use std::fmt::Write as _;
+use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,13 +9,16 @@ use base64::engine::general_purpose::STANDARD;
 use super::algorithm::{Canonicalization, DigestAlgorithm, ENVELOPED};
 use super::canonical;
 use super::events::Events;
+use super::flaw::Flaw;
 use super::key::SigningKey;
 use super::search::{Found, find, header_end};
 use super::signature::Written;
+use super::text::{Mark, Text};
 use super::verdict::{AbsentReason, DsigReason};
-use super::verify::{Digest, signed_info, text};
+use super::verify::{Digest, signed_info};
 use super::{NS_DSIG, NS_EXCLUSIVE};
 use crate::limits::Limits;
+use crate::source::{PacketSource, for_each_block};
 
 /// How to sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,39 +72,130 @@ pub enum SignError {
 /// # Errors
 /// [`SignError`].
 pub fn sign(packet: &[u8], key: &SigningKey, options: &SignOptions) -> Result<Vec<u8>, SignError> {
-    let limits = Limits::default();
-    check(options)?;
-    let unsigned = text(packet, 0, &limits).map_err(|flaw| SignError::Packet(flaw.reason))?;
-    match find(unsigned, &limits) {
+    let mut signed = Vec::new();
+    sign_from(&packet, key, options, &Limits::default(), &mut signed)
+        // Bytes in memory can always be read and written.
+        .unwrap_or(Err(SignError::Packet(DsigReason::Limit)))
+        .map(|()| signed)
+}
+
+/// [`sign`] of a packet where it lies, into a writer. Memory: some hundred kilobytes, however large it is. `limits` are
+/// those of the readers that shall accept it. Nothing is written when it cannot be signed.
+///
+/// # Errors
+/// When the source cannot be read or the writer fails; what was written by then is worthless. Inside, [`SignError`].
+pub fn sign_from(
+    source: &dyn PacketSource,
+    key: &SigningKey,
+    options: &SignOptions,
+    limits: &Limits,
+    out: &mut dyn io::Write,
+) -> io::Result<Result<(), SignError>> {
+    let (at, element) = match signature(source, key, options, limits)? {
+        Ok(made) => made,
+        Err(error) => return Ok(Err(error)),
+    };
+    let at = at as u64;
+    for_each_block(source, 0, at, &mut |block| out.write_all(block))?;
+    out.write_all(element.as_bytes())?;
+    for_each_block(source, at, u64::MAX, &mut |block| out.write_all(block))?;
+    Ok(Ok(()))
+}
+
+/// The element, and where it belongs.
+fn signature(
+    source: &dyn PacketSource,
+    key: &SigningKey,
+    options: &SignOptions,
+    limits: &Limits,
+) -> io::Result<Result<(usize, String), SignError>> {
+    if let Err(error) = check(options) {
+        return Ok(Err(error));
+    }
+    let refuse = |flaw: Flaw| SignError::Packet(flaw.reason);
+    let unsigned = match Text::open(source, Mark::Kept, limits)? {
+        Ok(unsigned) => unsigned,
+        Err(flaw) => return Ok(Err(refuse(flaw))),
+    };
+    let prepared = prepare(&unsigned, options, limits);
+    unsigned.failure()?;
+    let (at, digest) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return Ok(Err(error)),
+    };
+    let template = Spliced {
+        source,
+        at: at as u64,
+        inserted: element(key, options, &digest, PLACEHOLDER).into_bytes(),
+    };
+    let message = match Text::open(&template, Mark::Kept, limits)? {
+        Ok(text) => {
+            let message = match find(&text, limits) {
+                Ok(Found::Signature(signature)) => signed_info(&text, &signature, limits).map_err(refuse),
+                _ => Err(SignError::Packet(DsigReason::Limit)),
+            };
+            text.failure()?;
+            message
+        }
+        Err(flaw) => Err(refuse(flaw)),
+    };
+    Ok(message.and_then(|message| {
+        let value = key.sign(&message).ok_or(SignError::Signing)?;
+        Ok((at, element(key, options, &digest, &STANDARD.encode(value))))
+    }))
+}
+
+/// Where the signature belongs, and the digest of the rest, in base64.
+fn prepare(
+    unsigned: &Text<'_>,
+    options: &SignOptions,
+    limits: &Limits,
+) -> Result<(usize, String), SignError> {
+    let refuse = |flaw: Flaw| SignError::Packet(flaw.reason);
+    match find(unsigned, limits) {
         Ok(Found::Absent(AbsentReason::None)) => {}
         Ok(_) => return Err(SignError::Signed),
-        Err(flaw) => return Err(SignError::Packet(flaw.reason)),
+        Err(flaw) => return Err(refuse(flaw)),
     }
-    let at = header_end(unsigned, &limits)
-        .map_err(|flaw| SignError::Packet(flaw.reason))?
+    let at = header_end(unsigned, limits)
+        .map_err(refuse)?
         .ok_or(SignError::NoHeader)?;
     let written = Written {
         algorithm: options.canonicalization,
         prefixes: options.prefixes.clone(),
     };
-
     // What is outside `Signature` is already as it will be: the digest can be taken now.
     let mut digest = Digest::new(options.digest);
-    let mut events = Events::document(unsigned, &limits);
+    let mut events = Events::document(unsigned, limits);
     canonical::document(&mut events, None, &written.method(), &mut (), &mut digest)
         .map_err(|_| SignError::Packet(DsigReason::NotXml))?;
-    let digest = STANDARD.encode(digest.finish());
+    Ok((at, STANDARD.encode(digest.finish())))
+}
 
-    let template = splice(unsigned, at, &element(key, options, &digest, PLACEHOLDER));
-    let message = {
-        let Ok(Found::Signature(signature)) = find(&template, &limits) else {
-            return Err(SignError::Packet(DsigReason::Limit));
-        };
-        signed_info(&template, &signature, &limits).map_err(|flaw| SignError::Packet(flaw.reason))?
-    };
-    let value = key.sign(&message).ok_or(SignError::Signing)?;
-    let signed = element(key, options, &digest, &STANDARD.encode(value));
-    Ok(splice(unsigned, at, &signed).into_bytes())
+/// A packet with something put into it.
+struct Spliced<'s> {
+    source: &'s dyn PacketSource,
+    at: u64,
+    inserted: Vec<u8>,
+}
+
+impl PacketSource for Spliced<'_> {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.source.size()? + self.inserted.len() as u64)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.inserted.len() as u64;
+        if offset < self.at {
+            let room = usize::try_from(self.at - offset).unwrap_or(usize::MAX);
+            let room = room.min(buffer.len());
+            self.source.read_at(offset, &mut buffer[..room])
+        } else if offset - self.at < length {
+            self.inserted.read_at(offset - self.at, buffer)
+        } else {
+            self.source.read_at(offset - length, buffer)
+        }
+    }
 }
 
 /// Stands for the value while `SignedInfo` is written; no part of what is signed.
@@ -113,14 +208,6 @@ fn check(options: &SignOptions) -> Result<(), SignError> {
         && options.prefixes.iter().all(named)
         && (options.prefixes.is_empty() || options.canonicalization.is_exclusive());
     if proper { Ok(()) } else { Err(SignError::Options) }
-}
-
-fn splice(text: &str, at: usize, element: &str) -> String {
-    let mut spliced = String::with_capacity(text.len() + element.len());
-    spliced.push_str(&text[..at]);
-    spliced.push_str(element);
-    spliced.push_str(&text[at..]);
-    spliced
 }
 
 /// Written without white space inside, so that no indentation is signed.

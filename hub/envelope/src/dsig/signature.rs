@@ -21,7 +21,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::algorithm::{Canonicalization, DigestAlgorithm, ENVELOPED, SignatureAlgorithm};
 use super::canonical::{Comments, Method, Namespaces};
-use super::events::{Attribute, Element, Events, Kind};
+use super::element::Attributes;
+use super::events::{Event, Events, Kind};
 use super::flaw::Flaw;
 use super::scope::Scope;
 use super::search::next;
@@ -30,14 +31,14 @@ use super::verdict::DsigReason;
 use super::{MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES, MAX_PREFIXES, MAX_VALUE_BYTES, NS_DSIG, NS_EXCLUSIVE};
 
 /// A signature of the strict form, as read; nothing is verified yet.
-pub(super) struct Signature<'a> {
+pub(super) struct Signature {
     /// Where the element stands.
     pub(super) range: Range<usize>,
     pub(super) signed_info: Range<usize>,
     /// What is in scope at `SignedInfo`, its own declarations apart.
-    pub(super) scope: Scope<'a>,
+    pub(super) scope: Scope,
     /// `xml:` attributes of the elements above, the innermost of each.
-    pub(super) inherited: Vec<Attribute<'a>>,
+    pub(super) inherited: Attributes,
     pub(super) canonicalization: Written,
     pub(super) algorithm: SignatureAlgorithm,
     pub(super) algorithm_at: usize,
@@ -87,58 +88,56 @@ impl Written {
 
 /// Reads the inside of the signature.
 pub(super) struct Parser<'e, 'a> {
-    text: &'a str,
     events: &'e mut Events<'a>,
 }
 
 /// A child, or that there are no more.
-enum Child<'a> {
-    Element(Element<'a>, Range<usize>),
+enum Child {
+    /// The events stand at its start.
+    Element(Range<usize>),
     /// The parent's end.
     End(Range<usize>),
 }
 
 impl<'e, 'a> Parser<'e, 'a> {
     /// Behind the start tag of `Signature`.
-    pub(super) const fn new(text: &'a str, events: &'e mut Events<'a>) -> Self {
-        Self { text, events }
+    pub(super) const fn new(events: &'e mut Events<'a>) -> Self {
+        Self { events }
     }
 
     /// Up to the end tag; `None` for an empty element. The innermost of `inherited` stand last.
     pub(super) fn signature(
         mut self,
         start: usize,
-        element: &Element<'a>,
-        inherited: Vec<Attribute<'a>>,
-    ) -> Result<Option<Signature<'a>>, Flaw> {
-        self.attributes(element, start, &["Id"])?;
+        inherited: &Attributes,
+    ) -> Result<Option<Signature>, Flaw> {
+        self.attributes(start, &["Id"])?;
         let scope = self.events.scope().outside();
-        let (signed_info_start, signed_info_tag) = match self.child()? {
+        let signed_info_start = match self.child()? {
             Child::End(_) => return Ok(None),
-            Child::Element(tag, range) => (range, tag),
+            Child::Element(range) => range,
         };
-        self.expect("SignedInfo", &signed_info_tag, &signed_info_start, &["Id"])?;
+        self.expect("SignedInfo", &signed_info_start, &["Id"])?;
         let (canonicalization, (algorithm, algorithm_at), reference) = self.signed_info()?;
         let end = self.end("SignedInfo", signed_info_start.start)?;
         let signed_info = signed_info_start.start..end.end;
-        let value_tag = self.element("SignatureValue", &["Id"])?;
-        let value_at = value_tag.1.start;
+        let value_at = self.element("SignatureValue", &["Id"])?.start;
         let value = self.base64(value_at, MAX_VALUE_BYTES)?;
         let mut certificates = Vec::new();
         let mut end = self.child()?;
-        if let Child::Element(tag, range) = &end
-            && self.is(tag, "KeyInfo")
+        if let Child::Element(range) = &end
+            && self.is("KeyInfo")
         {
-            self.attributes(tag, range.start, &["Id"])?;
+            self.attributes(range.start, &["Id"])?;
             certificates = self.key_info()?;
             end = self.child()?;
         }
         let end = match end {
             Child::End(range) => range,
-            Child::Element(tag, range) if self.is(&tag, "Object") => {
+            Child::Element(range) if self.is("Object") => {
                 return Err(self.flaw(DsigReason::Object, range.start, "no Object", "one"));
             }
-            Child::Element(_, range) => {
+            Child::Element(range) => {
                 return Err(self.flaw(
                     DsigReason::Form,
                     range.start,
@@ -147,10 +146,10 @@ impl<'e, 'a> Parser<'e, 'a> {
                 ));
             }
         };
-        let mut innermost: Vec<Attribute<'a>> = Vec::new();
-        for attribute in inherited.into_iter().rev() {
-            if !innermost.iter().any(|inner| inner.name == attribute.name) {
-                innermost.push(attribute);
+        let mut innermost = Attributes::default();
+        for attribute in inherited.iter().rev() {
+            if innermost.value(attribute.name).is_none() {
+                innermost.push(attribute.name, attribute.value);
             }
         }
         Ok(Some(Signature {
@@ -174,8 +173,8 @@ impl<'e, 'a> Parser<'e, 'a> {
 
     /// Up to the end of its last child.
     fn signed_info(&mut self) -> Result<(Written, (SignatureAlgorithm, usize), Reference), Flaw> {
-        let (element, range) = self.element("CanonicalizationMethod", &["Algorithm"])?;
-        let uri = self.algorithm(&element, range.start)?;
+        let range = self.element("CanonicalizationMethod", &["Algorithm"])?;
+        let uri = self.algorithm(range.start)?;
         let algorithm = Canonicalization::of(uri).ok_or_else(|| {
             self.flaw(
                 DsigReason::Canonicalization,
@@ -186,8 +185,8 @@ impl<'e, 'a> Parser<'e, 'a> {
         })?;
         let canonicalization = self.written(algorithm, range.start)?;
 
-        let (element, range) = self.element("SignatureMethod", &["Algorithm"])?;
-        let uri = self.algorithm(&element, range.start)?;
+        let range = self.element("SignatureMethod", &["Algorithm"])?;
+        let uri = self.algorithm(range.start)?;
         let algorithm = SignatureAlgorithm::of(uri).ok_or_else(|| {
             let names: Vec<&str> = SignatureAlgorithm::ALL.iter().map(|a| a.as_str()).collect();
             let expected = format!("one of {}", names.join(", "));
@@ -196,40 +195,39 @@ impl<'e, 'a> Parser<'e, 'a> {
         self.end("SignatureMethod", range.start)?;
         let algorithm = (algorithm, range.start);
 
-        let (element, range) = match self.child()? {
-            Child::Element(element, range) if self.is(&element, "Reference") => (element, range),
-            Child::Element(_, range) | Child::End(range) => {
+        let range = match self.child()? {
+            Child::Element(range) if self.is("Reference") => range,
+            Child::Element(range) | Child::End(range) => {
                 return Err(self.flaw(DsigReason::References, range.start, "one Reference", "none"));
             }
         };
-        let reference = self.reference(&element, range.start)?;
+        let reference = self.reference(range.start)?;
         Ok((canonicalization, algorithm, reference))
     }
 
-    fn reference(&mut self, element: &Element<'a>, at: usize) -> Result<Reference, Flaw> {
-        self.attributes(element, at, &["Id", "URI"])?;
-        let uri = element.attributes.iter().find(|a| a.name == "URI");
-        if uri.is_none_or(|uri| !uri.value.is_empty()) {
+    fn reference(&mut self, at: usize) -> Result<Reference, Flaw> {
+        self.attributes(at, &["Id", "URI"])?;
+        let uri = self.events.element().attributes.value("URI");
+        if uri.is_none_or(|uri| !uri.is_empty()) {
             let found = match uri {
                 None => "no URI",
-                Some(uri) if uri.value.starts_with('#') => "a part of a document by its Id",
+                Some(uri) if uri.starts_with('#') => "a part of a document by its Id",
                 Some(_) => "something outside the packet",
             };
             return Err(self.flaw(DsigReason::ReferenceUri, at, "URI=\"\"", found));
         }
-        let (_, transforms) = self.element("Transforms", &[])?;
+        let transforms = self.element("Transforms", &[])?;
         let document = self.transforms(transforms.start)?;
-        let (element, range) = self.element("DigestMethod", &["Algorithm"])?;
+        let range = self.element("DigestMethod", &["Algorithm"])?;
         let digest_algorithm_at = range.start;
-        let uri = self.algorithm(&element, range.start)?;
+        let uri = self.algorithm(range.start)?;
         let digest_algorithm = DigestAlgorithm::of(uri).ok_or_else(|| {
             let names: Vec<&str> = DigestAlgorithm::ALL.iter().map(|a| a.as_str()).collect();
             let expected = format!("one of {}", names.join(", "));
             self.flaw(DsigReason::DigestAlgorithm, range.start, expected, "another")
         })?;
         self.end("DigestMethod", range.start)?;
-        let (_, range) = self.element("DigestValue", &[])?;
-        let digest_at = range.start;
+        let digest_at = self.element("DigestValue", &[])?.start;
         let digest = self.base64(digest_at, MAX_VALUE_BYTES)?;
         let length = digest_algorithm.ring().output_len();
         if digest.len() != length {
@@ -256,28 +254,28 @@ impl<'e, 'a> Parser<'e, 'a> {
             let expected = "enveloped-signature and at most one canonicalisation after it";
             parser.flaw(DsigReason::Transform, at, expected, found)
         };
-        let (element, range) = match self.child()? {
-            Child::Element(element, range) if self.is(&element, "Transform") => (element, range),
+        let range = match self.child()? {
+            Child::Element(range) if self.is("Transform") => range,
             _ => return Err(refuse(self, at, "none")),
         };
-        self.attributes(&element, range.start, &["Algorithm"])?;
-        if self.algorithm(&element, range.start)? != ENVELOPED {
+        self.attributes(range.start, &["Algorithm"])?;
+        if self.algorithm(range.start)? != ENVELOPED {
             return Err(refuse(self, range.start, "another first"));
         }
         self.end("Transform", range.start)?;
-        let (element, range) = match self.child()? {
-            Child::Element(element, range) if self.is(&element, "Transform") => (element, range),
+        let range = match self.child()? {
+            Child::Element(range) if self.is("Transform") => range,
             Child::End(_) => return Ok(Written::DEFAULT),
-            Child::Element(_, range) => return Err(refuse(self, range.start, "another element")),
+            Child::Element(range) => return Err(refuse(self, range.start, "another element")),
         };
-        self.attributes(&element, range.start, &["Algorithm"])?;
-        let uri = self.algorithm(&element, range.start)?;
+        self.attributes(range.start, &["Algorithm"])?;
+        let uri = self.algorithm(range.start)?;
         let algorithm =
             Canonicalization::of(uri).ok_or_else(|| refuse(self, range.start, "another second"))?;
         let written = self.written(algorithm, range.start)?;
         match self.child()? {
             Child::End(_) => Ok(written),
-            Child::Element(_, range) => Err(refuse(self, range.start, "a third")),
+            Child::Element(range) => Err(refuse(self, range.start, "a third")),
         }
     }
 
@@ -285,9 +283,9 @@ impl<'e, 'a> Parser<'e, 'a> {
     fn written(&mut self, algorithm: Canonicalization, at: usize) -> Result<Written, Flaw> {
         let mut prefixes = Vec::new();
         let event = self.child_of_any()?;
-        if let Child::Element(element, range) = event {
-            let namespace = self.events.scope().lookup(element.prefix);
-            let listed = namespace == Some(NS_EXCLUSIVE) && element.local == "InclusiveNamespaces";
+        if let Child::Element(range) = event {
+            let listed = self.events.namespace() == NS_EXCLUSIVE
+                && self.events.element().local() == "InclusiveNamespaces";
             if !listed || !algorithm.is_exclusive() {
                 return Err(self.flaw(
                     DsigReason::Form,
@@ -296,9 +294,9 @@ impl<'e, 'a> Parser<'e, 'a> {
                     "an element inside",
                 ));
             }
-            self.attributes(&element, range.start, &["PrefixList"])?;
-            let list = element.attributes.iter().find(|a| a.name == "PrefixList");
-            let list = list.map_or("", |list| list.value.as_ref());
+            self.attributes(range.start, &["PrefixList"])?;
+            let list = self.events.element().attributes.value("PrefixList");
+            let list = list.unwrap_or_default();
             for token in list.split(is_space).filter(|token| !token.is_empty()) {
                 if prefixes.len() == MAX_PREFIXES {
                     let most = format!("at most {MAX_PREFIXES} prefixes");
@@ -325,13 +323,10 @@ impl<'e, 'a> Parser<'e, 'a> {
 
     fn key_info(&mut self) -> Result<Vec<(Vec<u8>, usize)>, Flaw> {
         let mut certificates = Vec::new();
-        while let Child::Element(element, range) = self.child_of_any()? {
-            if self.is(&element, "X509Data") {
+        while let Child::Element(range) = self.child_of_any()? {
+            if self.is("X509Data") {
                 self.x509_data(&mut certificates)?;
-            } else if self.is(&element, "KeyName")
-                || self.is(&element, "KeyValue")
-                || self.events.scope().lookup(element.prefix) != Some(NS_DSIG)
-            {
+            } else if self.is("KeyName") || self.is("KeyValue") || self.events.namespace() != NS_DSIG {
                 // A bare key proves nothing about its owner, and other systems leave notes here.
                 self.pass_over()?;
             } else {
@@ -347,8 +342,8 @@ impl<'e, 'a> Parser<'e, 'a> {
     }
 
     fn x509_data(&mut self, certificates: &mut Vec<(Vec<u8>, usize)>) -> Result<(), Flaw> {
-        while let Child::Element(element, range) = self.child_of_any()? {
-            if !self.is(&element, "X509Certificate") {
+        while let Child::Element(range) = self.child_of_any()? {
+            if !self.is("X509Certificate") {
                 self.pass_over()?;
                 continue;
             }
@@ -356,31 +351,31 @@ impl<'e, 'a> Parser<'e, 'a> {
                 let most = format!("at most {MAX_CERTIFICATES} certificates");
                 return Err(self.flaw(DsigReason::Limit, range.start, most, "more"));
             }
-            self.attributes(&element, range.start, &[])?;
+            self.attributes(range.start, &[])?;
             certificates.push((self.base64(range.start, MAX_CERTIFICATE_BYTES)?, range.start));
         }
         Ok(())
     }
 
     /// The next child element, or the parent's end.
-    fn child_of_any(&mut self) -> Result<Child<'a>, Flaw> {
+    fn child_of_any(&mut self) -> Result<Child, Flaw> {
         loop {
             let event = next(self.events)?;
             match event.kind {
-                Kind::Start(element) => return Ok(Child::Element(element, event.range)),
-                Kind::End(_) => return Ok(Child::End(event.range)),
-                Kind::Text(text) if is_blank(text) => {}
+                Kind::Start => return Ok(Child::Element(event.range)),
+                Kind::End => return Ok(Child::End(event.range)),
+                Kind::Text if is_blank(self.events.characters()) => {}
                 Kind::Character(c) if is_space(c) => {}
-                _ => return Err(self.stray(event.range.start)),
+                _ => return Err(self.stray(&event)),
             }
         }
     }
 
     /// The same, and an element must be XML Signature's.
-    fn child(&mut self) -> Result<Child<'a>, Flaw> {
+    fn child(&mut self) -> Result<Child, Flaw> {
         let child = self.child_of_any()?;
-        if let Child::Element(element, range) = &child
-            && self.events.scope().lookup(element.prefix) != Some(NS_DSIG)
+        if let Child::Element(range) = &child
+            && self.events.namespace() != NS_DSIG
         {
             return Err(self.flaw(
                 DsigReason::Form,
@@ -393,37 +388,31 @@ impl<'e, 'a> Parser<'e, 'a> {
     }
 
     /// The next child, which must be this element.
-    fn element(&mut self, name: &str, attributes: &[&str]) -> Result<(Element<'a>, Range<usize>), Flaw> {
+    fn element(&mut self, name: &str, attributes: &[&str]) -> Result<Range<usize>, Flaw> {
         match self.child()? {
-            Child::Element(element, range) => {
-                self.expect(name, &element, &range, attributes)?;
-                Ok((element, range))
+            Child::Element(range) => {
+                self.expect(name, &range, attributes)?;
+                Ok(range)
             }
             Child::End(range) => Err(self.flaw(DsigReason::Form, range.start, name, "nothing")),
         }
     }
 
-    fn expect(
-        &self,
-        name: &str,
-        element: &Element<'a>,
-        range: &Range<usize>,
-        attributes: &[&str],
-    ) -> Result<(), Flaw> {
-        if element.local != name {
+    fn expect(&self, name: &str, range: &Range<usize>, attributes: &[&str]) -> Result<(), Flaw> {
+        if self.events.element().local() != name {
             return Err(self.flaw(DsigReason::Form, range.start, name, "another element"));
         }
-        self.attributes(element, range.start, attributes)
+        self.attributes(range.start, attributes)
     }
 
     /// The end of the element that began at `at`.
     fn end(&mut self, name: &str, at: usize) -> Result<Range<usize>, Flaw> {
         match self.child_of_any()? {
             Child::End(range) => Ok(range),
-            Child::Element(element, range) if name == "SignedInfo" && self.is(&element, "Reference") => {
+            Child::Element(range) if name == "SignedInfo" && self.is("Reference") => {
                 Err(self.flaw(DsigReason::References, range.start, "one Reference", "another"))
             }
-            Child::Element(..) => Err(self.flaw(
+            Child::Element(_) => Err(self.flaw(
                 DsigReason::Form,
                 at,
                 format!("the end of {name}"),
@@ -437,11 +426,8 @@ impl<'e, 'a> Parser<'e, 'a> {
         let depth = self.events.depth();
         while self.events.depth() >= depth {
             let event = next(self.events)?;
-            if matches!(
-                event.kind,
-                Kind::Comment(_) | Kind::Instruction { .. } | Kind::CData(_)
-            ) {
-                return Err(self.stray(event.range.start));
+            if matches!(event.kind, Kind::Comment | Kind::Instruction | Kind::CData) {
+                return Err(self.stray(&event));
             }
         }
         Ok(())
@@ -453,11 +439,14 @@ impl<'e, 'a> Parser<'e, 'a> {
         loop {
             let event = next(self.events)?;
             match event.kind {
-                Kind::Text(text) => digits.extend(text.chars().filter(|c| !is_space(*c))),
+                Kind::Text => {
+                    let text = self.events.characters();
+                    digits.extend(text.chars().filter(|c| !is_space(*c)));
+                }
                 Kind::Character(c) if is_space(c) => {}
                 Kind::Character(c) => digits.push(c),
-                Kind::End(_) => break,
-                _ => return Err(self.stray(event.range.start)),
+                Kind::End => break,
+                _ => return Err(self.stray(&event)),
             }
             if digits.len() > most / 3 * 4 + 4 {
                 let most = format!("at most {most} bytes");
@@ -474,16 +463,16 @@ impl<'e, 'a> Parser<'e, 'a> {
         }
     }
 
-    fn algorithm<'x>(&self, element: &'x Element<'a>, at: usize) -> Result<&'x str, Flaw> {
-        let algorithm = element.attributes.iter().find(|a| a.name == "Algorithm");
-        algorithm
-            .map(|algorithm| algorithm.value.as_ref())
-            .ok_or_else(|| self.flaw(DsigReason::Form, at, "the attribute Algorithm", "none"))
+    /// The attribute of the element just begun.
+    fn algorithm(&self, at: usize) -> Result<&str, Flaw> {
+        let algorithm = self.events.element().attributes.value("Algorithm");
+        algorithm.ok_or_else(|| self.flaw(DsigReason::Form, at, "the attribute Algorithm", "none"))
     }
 
     /// Only these attributes.
-    fn attributes(&self, element: &Element<'a>, at: usize, allowed: &[&str]) -> Result<(), Flaw> {
-        if element.attributes.iter().all(|a| allowed.contains(&a.name)) {
+    fn attributes(&self, at: usize, allowed: &[&str]) -> Result<(), Flaw> {
+        let attributes = self.events.element().attributes;
+        if attributes.iter().all(|a| allowed.contains(&a.name)) {
             return Ok(());
         }
         let expected = match allowed {
@@ -493,16 +482,18 @@ impl<'e, 'a> Parser<'e, 'a> {
         Err(self.flaw(DsigReason::Form, at, expected, "another"))
     }
 
-    fn is(&self, element: &Element<'a>, name: &str) -> bool {
-        element.local == name && self.events.scope().lookup(element.prefix) == Some(NS_DSIG)
+    /// Whether the element just begun is this one of XML Signature.
+    fn is(&self, name: &str) -> bool {
+        self.events.element().local() == name && self.events.namespace() == NS_DSIG
     }
 
-    fn stray(&self, at: usize) -> Flaw {
-        let found = match self.text.get(at..at + 2) {
-            Some("<!") => "a comment or CDATA",
-            Some("<?") => "a processing instruction",
+    fn stray(&self, event: &Event) -> Flaw {
+        let found = match event.kind {
+            Kind::Comment | Kind::CData => "a comment or CDATA",
+            Kind::Instruction => "a processing instruction",
             _ => "text",
         };
+        let at = event.range.start;
         self.flaw(DsigReason::Form, at, "elements and their values only", found)
     }
 

@@ -5,57 +5,16 @@
 
 use std::borrow::Cow;
 
-use crate::scan::is_allowed;
-
-/// Splits the inside of a start tag, behind the element's name, into attributes: name and value as
-/// written. `None` when it is not `S name S? = S? "value"` (XML 1.0 §3.1).
-pub(super) struct RawAttributes<'a> {
-    rest: &'a str,
-}
-
-impl<'a> RawAttributes<'a> {
-    pub(super) const fn new(raw: &'a str) -> Self {
-        Self { rest: raw }
-    }
-}
-
-/// One attribute as written.
-pub(super) struct RawAttribute<'a> {
-    pub(super) name: &'a str,
-    pub(super) value: &'a str,
-}
+use crate::tokens::{RawAttribute, RawAttributes, disallowed_character, is_allowed};
 
 /// The text is not what XML's grammar asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Ungrammatical;
 
-impl<'a> Iterator for RawAttributes<'a> {
-    type Item = Result<RawAttribute<'a>, Ungrammatical>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let trimmed = trim_start(self.rest);
-        if trimmed.is_empty() {
-            return None;
-        }
-        let spaced = trimmed.len() < self.rest.len();
-        let parsed = spaced.then(|| attribute(trimmed)).flatten();
-        // After a fault nothing more is said.
-        let (item, rest) = match parsed {
-            Some((attribute, rest)) => (Ok(attribute), rest),
-            None => (Err(Ungrammatical), ""),
-        };
-        self.rest = rest;
-        Some(item)
-    }
-}
-
-fn attribute(text: &str) -> Option<(RawAttribute<'_>, &str)> {
-    let end = text.find(|c: char| c == '=' || is_space(c))?;
-    let (name, rest) = text.split_at(end);
-    let rest = trim_start(trim_start(rest).strip_prefix('=')?);
-    let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    let (value, rest) = rest[1..].split_once(quote)?;
-    Some((RawAttribute { name, value }, rest))
+/// Splits the inside of a start tag, behind the element's name, into attributes, each with white space before it
+/// (XML 1.0 §3.1).
+pub(super) fn attributes(raw: &str) -> impl Iterator<Item = Result<RawAttribute<'_>, Ungrammatical>> {
+    RawAttributes::new(raw).map(|found| found.ok().filter(|found| found.spaced).ok_or(Ungrammatical))
 }
 
 /// White space of XML (§2.3), not Unicode's.
@@ -156,7 +115,7 @@ pub(super) fn resolve(name: &str) -> Result<char, Ungrammatical> {
 /// The inside of `<?xml …?>`, from behind `xml`: version 1.0, UTF-8, in XML's order (§2.8). `None` when
 /// it is anything else.
 pub(super) fn check_declaration(inside: &str) -> Result<(), Ungrammatical> {
-    let mut attributes = RawAttributes::new(inside);
+    let mut attributes = attributes(inside);
     let version = attributes.next().ok_or(Ungrammatical)??;
     if version.name != "version" || version.value != "1.0" {
         return Err(Ungrammatical);
@@ -222,32 +181,9 @@ fn has_uri_characters(text: &str, more: &str) -> bool {
     })
 }
 
-/// Bytes looked at together: the compiler makes vector code of it.
-const LANES: usize = 64;
-
 /// Where the first character stands that XML does not allow (§2.2).
 pub(super) fn first_disallowed(text: &str) -> Option<usize> {
-    // White space is common in base64, and the only thing below the space that is allowed.
-    let suspect = |byte: &u8| {
-        ((*byte < b' ') & (*byte != b'\t') & (*byte != b'\n') & (*byte != b'\r')) | (*byte == 0xEF)
-    };
-    let bytes = text.as_bytes();
-    for (index, lane) in bytes.chunks(LANES).enumerate() {
-        if !lane.iter().fold(false, |any, byte| any | suspect(byte)) {
-            continue;
-        }
-        let start = index * LANES;
-        let found = lane.iter().enumerate().find(|(at, byte)| match **byte {
-            b'\t' | b'\n' | b'\r' => false,
-            ..b' ' => true,
-            0xEF => matches!(bytes[start + at..], [_, 0xBF, 0xBE | 0xBF, ..]),
-            _ => false,
-        });
-        if let Some((at, _)) = found {
-            return Some(start + at);
-        }
-    }
-    None
+    disallowed_character(text).map(|(at, _)| at)
 }
 
 #[cfg(test)]
@@ -255,7 +191,7 @@ mod tests {
     use super::*;
 
     fn attributes(raw: &str) -> Option<Vec<(&str, &str)>> {
-        RawAttributes::new(raw)
+        super::attributes(raw)
             .map(|found| found.ok().map(|a| (a.name, a.value)))
             .collect()
     }

@@ -9,11 +9,12 @@ use truc_model::{Place, Refusal, RefusalCode};
 
 use super::algorithm::{DigestAlgorithm, SignatureAlgorithm};
 use super::canonical::{self, Observer, Sink};
-use super::events::{Element, Events};
+use super::events::Events;
 use super::flaw::Flaw;
 use super::search::{self, Found, misplaced_after};
 use super::signature::Signature;
-use super::verdict::{AbsentReason, DsigReason, DsigVerdict, ValidDsig};
+use super::text::{Mark, Text, mentions};
+use super::verdict::{AbsentReason, DsigReason, DsigVerdict, InvalidDsig, ValidDsig};
 use super::{MAX_CERTIFICATES, NS_DSIG};
 use crate::limits::Limits;
 use crate::seal::{BoundCertificate, KeyKind, Trust};
@@ -56,32 +57,19 @@ pub fn verify_with_candidates(
     at: Timestamp,
     bound: &[BoundCertificate],
 ) -> DsigVerdict {
-    let base = if packet.starts_with(UTF8_MARK) {
-        UTF8_MARK.len()
-    } else {
-        0
-    };
-    let judged = text(packet, base, &policy.limits).and_then(|text| {
-        match search::find(text, &policy.limits) {
-            Ok(Found::Absent(why)) => Ok(DsigVerdict::Absent { why }),
-            Ok(Found::Signature(signature)) => judge(text, &signature, policy, trust, at, bound),
-            // What has no signature is not judged by a signature's rules: the reader forgives more.
-            Err(flaw) if flaw.reason != DsigReason::Misplaced && !names_signature(text) => {
-                Ok(DsigVerdict::Absent {
-                    why: if text.contains("Signature>") {
-                        AbsentReason::EdxmlNamespace
-                    } else {
-                        AbsentReason::None
-                    },
-                })
-            }
-            Err(flaw) => Err(flaw),
-        }
-    });
-    judged.unwrap_or_else(|flaw| DsigVerdict::Invalid(Box::new(flaw.resolve(packet, base))))
+    verify_from(&packet, policy, trust, at, bound).unwrap_or_else(|_| {
+        // Bytes in memory can always be read.
+        DsigVerdict::Invalid(Box::new(InvalidDsig {
+            reason: DsigReason::NotXml,
+            place: Place::Message,
+            expected: "a packet that can be read".to_owned(),
+            found: "another".to_owned(),
+        }))
+    })
 }
 
-/// [`verify_with_candidates`] of a packet where it lies.
+/// [`verify_with_candidates`] of a packet where it lies. Memory: some hundred kilobytes, however large it is; it is
+/// walked over up to four times (is it text, where is the signature, what is its digest, on which line is a flaw).
 ///
 /// # Errors
 /// When the source cannot be read: then nothing is said about the signature.
@@ -92,39 +80,50 @@ pub fn verify_from(
     at: Timestamp,
     bound: &[BoundCertificate],
 ) -> io::Result<DsigVerdict> {
-    let packet = crate::source::all(source)?;
-    Ok(verify_with_candidates(&packet, policy, trust, at, bound))
-}
-
-const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
-
-/// Whether the text has anything that a forgiving reader could take for an XML signature: the namespace's
-/// name, or a prefix that is declared nowhere.
-fn names_signature(text: &str) -> bool {
-    text.contains("xmldsig") || text.contains(":Signature")
-}
-
-/// The packet's text, from `base` on.
-pub(super) fn text<'a>(packet: &'a [u8], base: usize, limits: &Limits) -> Result<&'a str, Flaw> {
-    if packet.len() > limits.max_bytes {
-        let most = format!("at most {} bytes", limits.max_bytes);
-        let found = format!("{} bytes", packet.len());
-        return Err(Flaw::on(DsigReason::Limit, "/", 0, most, found));
+    let limits = &policy.limits;
+    let judged = match Text::open(source, Mark::Skipped, limits)? {
+        Err(flaw) => Err(flaw),
+        Ok(text) => {
+            let found = search::find(&text, limits);
+            text.failure()?;
+            let judged = match found {
+                Ok(Found::Absent(why)) => Ok(DsigVerdict::Absent { why }),
+                Ok(Found::Signature(signature)) => judge(&text, &signature, policy, trust, at, bound),
+                Err(flaw) => unsigned(source, flaw)?,
+            };
+            text.failure()?;
+            judged
+        }
+    };
+    match judged {
+        Ok(verdict) => Ok(verdict),
+        Err(flaw) => Ok(DsigVerdict::Invalid(Box::new(flaw.resolve(source)?))),
     }
-    std::str::from_utf8(&packet[base..]).map_err(|error| {
-        Flaw::on(
-            DsigReason::NotXml,
-            "/",
-            error.valid_up_to(),
-            "UTF-8",
-            "other bytes",
-        )
+}
+
+/// What has no signature is not judged by a signature's rules: the reader forgives more. But it must have nothing
+/// that a forgiving reader could take for an XML signature: the namespace's name, or a prefix that is declared
+/// nowhere.
+fn unsigned(source: &dyn PacketSource, flaw: Flaw) -> io::Result<Result<DsigVerdict, Flaw>> {
+    if flaw.reason == DsigReason::Misplaced {
+        return Ok(Err(flaw));
+    }
+    let words: [&[u8]; 3] = [b"xmldsig", b":Signature", b"Signature>"];
+    Ok(match mentions(source, words)? {
+        [false, false, looks_signed] => Ok(DsigVerdict::Absent {
+            why: if looks_signed {
+                AbsentReason::EdxmlNamespace
+            } else {
+                AbsentReason::None
+            },
+        }),
+        _ => Err(flaw),
     })
 }
 
 fn judge(
-    text: &str,
-    signature: &Signature<'_>,
+    text: &Text<'_>,
+    signature: &Signature,
     policy: &DsigPolicy,
     trust: &Trust,
     at: Timestamp,
@@ -145,7 +144,7 @@ fn judge(
     })))
 }
 
-fn check_sha1(signature: &Signature<'_>, policy: &DsigPolicy) -> Result<(), Flaw> {
+fn check_sha1(signature: &Signature, policy: &DsigPolicy) -> Result<(), Flaw> {
     if policy.sha1 == Sha1Policy::Allowed {
         return Ok(());
     }
@@ -165,7 +164,7 @@ fn check_sha1(signature: &Signature<'_>, policy: &DsigPolicy) -> Result<(), Flaw
 /// Short for wherever it stands: there is only one.
 const SIGNATURE_PATH: &str = "edXMLHeader/Signature";
 
-fn check_digest(text: &str, signature: &Signature<'_>, limits: &Limits) -> Result<(), Flaw> {
+fn check_digest(text: &Text<'_>, signature: &Signature, limits: &Limits) -> Result<(), Flaw> {
     let mut digest = Digest::new(signature.digest_algorithm);
     let mut events = Events::document(text, limits);
     let mut strangers = Strangers { flaw: None };
@@ -203,15 +202,15 @@ struct Strangers {
 }
 
 impl Observer for Strangers {
-    fn start(&mut self, element: &Element<'_>, events: &Events<'_>, at: usize) {
-        if self.flaw.is_none() && events.scope().lookup(element.prefix) == Some(NS_DSIG) {
-            self.flaw = Some(misplaced_after(events, at, element));
+    fn start(&mut self, events: &Events<'_>, at: usize) {
+        if self.flaw.is_none() && events.namespace() == NS_DSIG {
+            self.flaw = Some(misplaced_after(events, at));
         }
     }
 }
 
 /// What was signed: `SignedInfo` in its canonical form.
-pub(super) fn signed_info(text: &str, signature: &Signature<'_>, limits: &Limits) -> Result<Vec<u8>, Flaw> {
+pub(super) fn signed_info(text: &Text<'_>, signature: &Signature, limits: &Limits) -> Result<Vec<u8>, Flaw> {
     let mut signed = Vec::new();
     let mut events = Events::fragment(
         text,
@@ -231,7 +230,7 @@ pub(super) fn signed_info(text: &str, signature: &Signature<'_>, limits: &Limits
 
 /// The certificate whose key made the signature, and that is trusted.
 fn signer(
-    signature: &Signature<'_>,
+    signature: &Signature,
     signed: &[u8],
     trust: &Trust,
     at: Timestamp,
@@ -302,7 +301,7 @@ const fn is_strong(kind: KeyKind) -> bool {
 
 /// Every certificate that may be the signer's, those of the signature first; each of these with the others
 /// as intermediates.
-fn candidates(signature: &Signature<'_>, bound: &[BoundCertificate]) -> Result<Vec<BoundCertificate>, Flaw> {
+fn candidates(signature: &Signature, bound: &[BoundCertificate]) -> Result<Vec<BoundCertificate>, Flaw> {
     debug_assert!(signature.certificates.len() <= MAX_CERTIFICATES);
     let ders: Vec<CertificateDer<'static>> = signature
         .certificates

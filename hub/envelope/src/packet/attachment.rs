@@ -40,7 +40,7 @@ impl Attachment {
         let name = name.into();
         let mut probe = crate::content::Probe::new();
         probe.update(bytes);
-        let facts = probe.finish(&name);
+        let facts = probe.finish();
         Self {
             content_id: content_id.into(),
             description: None,
@@ -48,7 +48,7 @@ impl Attachment {
             length: facts.length,
             sha256: facts.sha256,
             sniffed: facts.sniffed,
-            wrapper: facts.wrapper,
+            wrapper: facts.wrapper(&name),
             encoded: 0..0,
             name,
         }

@@ -6,7 +6,7 @@ use truc_model::{Operation, RefusalCode, WarningCode};
 
 use super::fields::Fields;
 use super::structure::{Parts, only};
-use crate::content::{BadBase64, Damage, Facts, Probe, decode_stream, label_agrees};
+use crate::content::{BadBase64, Damage, Facts, label_agrees};
 use crate::packet::{Attachment, SniffedType, Wrapping};
 use crate::scan::{NodeId, Spot};
 use crate::vocabulary::{self as v, Tag};
@@ -14,7 +14,7 @@ use crate::vocabulary::{self as v, Tag};
 /// The element whose children are the attachments: `AttachmentEncoded` beside the envelope; in older
 /// shapes inside it, under another name, or nothing round them.
 pub(super) fn container(
-    fields: &mut Fields<'_, '_>,
+    fields: &mut Fields<'_>,
     outer: NodeId,
     envelope: NodeId,
     body: Option<NodeId>,
@@ -57,11 +57,7 @@ struct Encoded {
 }
 
 /// Reads, links and checks the attachments, in the order of their bytes. Only a recall may come without.
-pub(super) fn attachments(
-    fields: &mut Fields<'_, '_>,
-    parts: Parts,
-    operation: Operation,
-) -> Vec<Attachment> {
+pub(super) fn attachments(fields: &mut Fields<'_>, parts: Parts, operation: Operation) -> Vec<Attachment> {
     let references = references(fields, parts.manifest);
     let Some(encoded) = encoded(fields, parts.attachments) else {
         return Vec::new();
@@ -83,7 +79,7 @@ pub(super) fn attachments(
         .collect()
 }
 
-fn references(fields: &mut Fields<'_, '_>, manifest: Option<NodeId>) -> Vec<Reference> {
+fn references(fields: &mut Fields<'_>, manifest: Option<NodeId>) -> Vec<Reference> {
     let Some(manifest) = manifest else {
         return Vec::new();
     };
@@ -97,7 +93,7 @@ fn references(fields: &mut Fields<'_, '_>, manifest: Option<NodeId>) -> Vec<Refe
             let id = match fields.text(node, Tag::ContentId) {
                 Some(id) => content_id(fields, node, &id),
                 None => {
-                    let href = fields.tree.node(node).href.as_deref().unwrap_or("").to_owned();
+                    let href = fields.tree.href(node).unwrap_or("").to_owned();
                     fields
                         .findings
                         .warn_once(WarningCode::ContentIdForm, Spot::Node(node));
@@ -116,7 +112,7 @@ fn references(fields: &mut Fields<'_, '_>, manifest: Option<NodeId>) -> Vec<Refe
 }
 
 /// The attachments as they stand; `None` when there are too many.
-fn encoded(fields: &mut Fields<'_, '_>, container: Option<NodeId>) -> Option<Vec<Encoded>> {
+fn encoded(fields: &mut Fields<'_>, container: Option<NodeId>) -> Option<Vec<Encoded>> {
     let Some(container) = container else {
         return Some(Vec::new());
     };
@@ -162,7 +158,7 @@ fn encoded(fields: &mut Fields<'_, '_>, container: Option<NodeId>) -> Option<Vec
 }
 
 /// A child under its usual name, or under the flat shape's.
-fn older(fields: &mut Fields<'_, '_>, node: NodeId, usual: Tag, flat: Tag) -> Option<NodeId> {
+fn older(fields: &mut Fields<'_>, node: NodeId, usual: Tag, flat: Tag) -> Option<NodeId> {
     fields.child(node, usual).or_else(|| {
         let found = fields.child(node, flat)?;
         fields
@@ -173,7 +169,7 @@ fn older(fields: &mut Fields<'_, '_>, node: NodeId, usual: Tag, flat: Tag) -> Op
 }
 
 /// The content element. Its text is not in the tree, so it looks blank there.
-fn content(fields: &mut Fields<'_, '_>, node: NodeId) -> Option<NodeId> {
+fn content(fields: &mut Fields<'_>, node: NodeId) -> Option<NodeId> {
     let tree = fields.tree;
     tree.child(node, Tag::ContentTransferEncoded).or_else(|| {
         let found = tree.child(node, Tag::Content)?;
@@ -185,7 +181,7 @@ fn content(fields: &mut Fields<'_, '_>, node: NodeId) -> Option<NodeId> {
 }
 
 /// Strips every leading `cid:`, in any case. Other than exactly one `cid:` in small letters is warned of.
-fn content_id(fields: &mut Fields<'_, '_>, node: NodeId, written: &str) -> String {
+fn content_id(fields: &mut Fields<'_>, node: NodeId, written: &str) -> String {
     let mut id = written.trim();
     let mut prefixes = 0;
     while let Some(rest) = id
@@ -206,7 +202,7 @@ fn content_id(fields: &mut Fields<'_, '_>, node: NodeId, written: &str) -> Strin
 
 /// For each attachment, which reference it belongs to.
 fn link(
-    fields: &mut Fields<'_, '_>,
+    fields: &mut Fields<'_>,
     references: &[Reference],
     encoded: &[Encoded],
     parts: Parts,
@@ -262,7 +258,7 @@ fn link(
 
 /// Decodes and checks one attachment.
 fn attachment(
-    fields: &mut Fields<'_, '_>,
+    fields: &mut Fields<'_>,
     encoded: Encoded,
     reference: Option<&Reference>,
 ) -> Option<Attachment> {
@@ -279,13 +275,15 @@ fn attachment(
         return None;
     };
     let range = fields.tree.node(content).content.clone();
-    let facts = probe(fields, content, &name)?;
+    let facts = facts(fields, content)?;
+    let wrapper = facts.wrapper(&name);
     let manifest_label = reference.and_then(|r| r.label.clone());
     check_labels(
         fields,
         encoded.node,
         [encoded.label.as_ref(), manifest_label.as_ref()],
-        &facts,
+        facts,
+        wrapper,
     );
     if facts.damage == Damage::DecodedAsText {
         fields.findings.refuse(
@@ -309,42 +307,37 @@ fn attachment(
         length: facts.length,
         sha256: facts.sha256,
         sniffed: facts.sniffed,
-        wrapper: facts.wrapper,
+        wrapper,
         encoded: range,
     })
 }
 
-fn probe(fields: &mut Fields<'_, '_>, content: NodeId, name: &str) -> Option<Facts> {
-    let node = fields.tree.node(content);
-    let mut probe = Probe::new();
-    let outcome = match node.children.is_empty() {
-        true => decode_stream(&fields.bytes[node.content.clone()], &mut |chunk| {
-            probe.update(chunk);
-        }),
-        false => Err(BadBase64::Markup),
+/// What the content came to. It was decoded when the packet was scanned.
+fn facts<'t>(fields: &mut Fields<'t>, content: NodeId) -> Option<&'t Facts> {
+    let found = match fields.tree.content(content) {
+        Some(Ok(facts)) => return Some(facts),
+        Some(Err(BadBase64::Empty)) => "nothing",
+        Some(Err(BadBase64::Placeholder)) => "a placeholder of a template, ${…}",
+        Some(Err(BadBase64::Characters)) => "characters or padding that are not base64",
+        None | Some(Err(BadBase64::Markup)) => "elements",
     };
-    match outcome {
-        Ok(()) => Some(probe.finish(name)),
-        Err(bad) => {
-            let found = match bad {
-                BadBase64::Empty => "nothing",
-                BadBase64::Placeholder => "a placeholder of a template, ${…}",
-                BadBase64::Characters => "characters or padding that are not base64",
-                BadBase64::Markup => "elements",
-            };
-            fields.findings.refuse(
-                RefusalCode::AttachmentNotBase64,
-                Spot::Node(content),
-                "base64",
-                found,
-            );
-            None
-        }
-    }
+    fields.findings.refuse(
+        RefusalCode::AttachmentNotBase64,
+        Spot::Node(content),
+        "base64",
+        found,
+    );
+    None
 }
 
 /// Labels against bytes. A zip under another name has a finding of its own.
-fn check_labels(fields: &mut Fields<'_, '_>, node: NodeId, labels: [Option<&String>; 2], facts: &Facts) {
+fn check_labels(
+    fields: &mut Fields<'_>,
+    node: NodeId,
+    labels: [Option<&String>; 2],
+    facts: &Facts,
+    wrapper: Wrapping,
+) {
     let sniffed = facts.sniffed;
     if labels
         .into_iter()
@@ -353,7 +346,7 @@ fn check_labels(fields: &mut Fields<'_, '_>, node: NodeId, labels: [Option<&Stri
     {
         fields.warn(WarningCode::AttachmentTypeMismatch, node);
     }
-    match (facts.wrapper, sniffed) {
+    match (wrapper, sniffed) {
         (Wrapping::Wrapped, _) => fields.warn(WarningCode::AttachmentWrapped, node),
         (Wrapping::OddZip, SniffedType::Zip) => fields.warn(WarningCode::AttachmentOddZip, node),
         (Wrapping::None | Wrapping::OddZip, _) => {}

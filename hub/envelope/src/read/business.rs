@@ -12,7 +12,7 @@ use crate::scan::NodeId;
 use crate::vocabulary::{self as v, Tag};
 
 /// Reads `TraceHeaderList`. Without one it is a new document that has made no hop yet.
-pub(super) fn trace_list(fields: &mut Fields<'_, '_>, parts: Parts) -> (Business, Vec<TraceHeader>) {
+pub(super) fn trace_list(fields: &mut Fields<'_>, parts: Parts) -> (Business, Vec<TraceHeader>) {
     let Some(list) = parts.trace else {
         fields.missing(parts.header, Tag::TraceHeaderList);
         return Default::default();
@@ -39,7 +39,7 @@ pub(super) fn trace_list(fields: &mut Fields<'_, '_>, parts: Parts) -> (Business
     (business, trace)
 }
 
-fn business(fields: &mut Fields<'_, '_>, node: NodeId) -> Business {
+fn business(fields: &mut Fields<'_>, node: NodeId) -> Business {
     fields.check(node, v::BUSINESS);
     let operation = operation(fields, node);
     let reason = fields.text(node, Tag::BussinessDocReason);
@@ -58,7 +58,7 @@ fn business(fields: &mut Fields<'_, '_>, node: NodeId) -> Business {
 }
 
 /// What the packet does cannot be guessed: an unknown number refuses it.
-fn operation(fields: &mut Fields<'_, '_>, parent: NodeId) -> Operation {
+fn operation(fields: &mut Fields<'_>, parent: NodeId) -> Operation {
     let Some(node) = fields.child(parent, Tag::BussinessDocType) else {
         return Operation::New;
     };
@@ -91,7 +91,7 @@ const fn revised(number: u8) -> Option<RevisedPart> {
     }
 }
 
-fn update(fields: &mut Fields<'_, '_>, parent: NodeId) -> Option<Update> {
+fn update(fields: &mut Fields<'_>, parent: NodeId) -> Option<Update> {
     let node = fields.child(parent, Tag::BussinessDocumentInfo)?;
     fields.check(node, v::UPDATE);
     let mut receivers = Vec::new();
@@ -109,7 +109,7 @@ fn update(fields: &mut Fields<'_, '_>, parent: NodeId) -> Option<Update> {
     })
 }
 
-fn receiver_change(fields: &mut Fields<'_, '_>, node: NodeId) -> Option<ReceiverChange> {
+fn receiver_change(fields: &mut Fields<'_>, node: NodeId) -> Option<ReceiverChange> {
     let organ_id = fields.organ_id(node)?;
     let added = fields.choice(node, Tag::ReceiverType, |number| match number {
         0 => Some(false),
@@ -125,7 +125,7 @@ fn receiver_change(fields: &mut Fields<'_, '_>, node: NodeId) -> Option<Receiver
 
 /// Replaced documents, each once: of a repeated one the lists of recipients are joined. An empty list
 /// means all recipients, so joined with anything it stays empty.
-fn replacements(fields: &mut Fields<'_, '_>, parent: NodeId) -> Vec<Replacement> {
+fn replacements(fields: &mut Fields<'_>, parent: NodeId) -> Vec<Replacement> {
     let Some(list) = fields.child(parent, Tag::ReplacementInfoList) else {
         return Vec::new();
     };
@@ -162,7 +162,7 @@ fn replacements(fields: &mut Fields<'_, '_>, parent: NodeId) -> Vec<Replacement>
     replacements
 }
 
-fn replaced_for(fields: &mut Fields<'_, '_>, node: NodeId) -> Vec<String> {
+fn replaced_for(fields: &mut Fields<'_>, node: NodeId) -> Vec<String> {
     let Some(list) = fields.child(node, Tag::OrganIdList) else {
         return Vec::new();
     };

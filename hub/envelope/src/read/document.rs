@@ -22,7 +22,7 @@ const MAX_AMOUNT: u32 = 999;
 const MAX_STEERING: u32 = 2;
 
 /// Reads a document; `None` when something the hub needs is missing.
-pub(super) fn document(fields: &mut Fields<'_, '_>, parts: Parts) -> Option<DocumentPacket> {
+pub(super) fn document(fields: &mut Fields<'_>, parts: Parts) -> Option<DocumentPacket> {
     let header = parts.message;
     fields.check(header, v::DOCUMENT_HEADER);
     let from = sender(fields, header);
@@ -69,7 +69,7 @@ pub(super) fn document(fields: &mut Fields<'_, '_>, parts: Parts) -> Option<Docu
 }
 
 /// `From`, which every packet has.
-pub(super) fn sender(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<Organization> {
+pub(super) fn sender(fields: &mut Fields<'_>, header: NodeId) -> Option<Organization> {
     let Some(node) = fields.child(header, Tag::From) else {
         fields.refuse_missing(header, Tag::From);
         return None;
@@ -78,7 +78,7 @@ pub(super) fn sender(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<Orga
 }
 
 /// `To`, each code once.
-fn recipients(fields: &mut Fields<'_, '_>, header: NodeId, from: Option<&Organization>) -> Vec<Organization> {
+fn recipients(fields: &mut Fields<'_>, header: NodeId, from: Option<&Organization>) -> Vec<Organization> {
     let nodes = fields.children(header, Tag::To);
     if nodes.is_empty() {
         let spot = Spot::Missing(Some(header), Tag::To.as_str());
@@ -119,13 +119,13 @@ pub(super) fn comparable(code: &str) -> String {
     AgencyCode::parse(code).map_or_else(|_| code.to_uppercase(), |code| code.as_str().to_owned())
 }
 
-fn organization(fields: &mut Fields<'_, '_>, node: NodeId) -> Option<Organization> {
+fn organization(fields: &mut Fields<'_>, node: NodeId) -> Option<Organization> {
     fields.check(node, v::ORGANIZATION);
     let Some(code) = fields.child(node, Tag::OrganId) else {
         fields.refuse_missing(node, Tag::OrganId);
         return None;
     };
-    if is_null(fields.tree.node(code).text.trim()) {
+    if is_null(fields.tree.text(code).trim()) {
         fields.refuse_value(code, "an agency code", "a literal null");
         return None;
     }
@@ -141,7 +141,7 @@ fn organization(fields: &mut Fields<'_, '_>, node: NodeId) -> Option<Organizatio
     })
 }
 
-fn number(fields: &mut Fields<'_, '_>, header: NodeId) -> DocumentNumber {
+fn number(fields: &mut Fields<'_>, header: NodeId) -> DocumentNumber {
     let Some(node) = fields.child(header, Tag::Code) else {
         return DocumentNumber::default();
     };
@@ -160,7 +160,7 @@ fn number(fields: &mut Fields<'_, '_>, header: NodeId) -> DocumentNumber {
     }
 }
 
-fn promulgation(fields: &mut Fields<'_, '_>, header: NodeId) -> Promulgation {
+fn promulgation(fields: &mut Fields<'_>, header: NodeId) -> Promulgation {
     let Some(node) = fields.child(header, Tag::PromulgationInfo) else {
         return Promulgation::default();
     };
@@ -172,7 +172,7 @@ fn promulgation(fields: &mut Fields<'_, '_>, header: NodeId) -> Promulgation {
     }
 }
 
-fn document_type(fields: &mut Fields<'_, '_>, header: NodeId) -> DocumentType {
+fn document_type(fields: &mut Fields<'_>, header: NodeId) -> DocumentType {
     let Some(node) = fields.child(header, Tag::DocumentType) else {
         return DocumentType::default();
     };
@@ -188,7 +188,7 @@ fn document_type(fields: &mut Fields<'_, '_>, header: NodeId) -> DocumentType {
     document_type
 }
 
-fn signer(fields: &mut Fields<'_, '_>, header: NodeId) -> Signer {
+fn signer(fields: &mut Fields<'_>, header: NodeId) -> Signer {
     let Some(node) = fields.child(header, Tag::SignerInfo) else {
         return Signer::default();
     };
@@ -200,7 +200,7 @@ fn signer(fields: &mut Fields<'_, '_>, header: NodeId) -> Signer {
     }
 }
 
-fn places(fields: &mut Fields<'_, '_>, header: NodeId) -> Vec<String> {
+fn places(fields: &mut Fields<'_>, header: NodeId) -> Vec<String> {
     let Some(node) = fields.child(header, Tag::ToPlaces) else {
         return Vec::new();
     };
@@ -208,7 +208,7 @@ fn places(fields: &mut Fields<'_, '_>, header: NodeId) -> Vec<String> {
     fields.texts(node, Tag::Place)
 }
 
-fn tasks(fields: &mut Fields<'_, '_>, header: NodeId) -> Vec<String> {
+fn tasks(fields: &mut Fields<'_>, header: NodeId) -> Vec<String> {
     let Some(node) = fields.child(header, Tag::ResponseForTask) else {
         return Vec::new();
     };
@@ -216,7 +216,7 @@ fn tasks(fields: &mut Fields<'_, '_>, header: NodeId) -> Vec<String> {
     fields.texts(node, Tag::TaskCode)
 }
 
-fn other_info(fields: &mut Fields<'_, '_>, header: NodeId) -> OtherInfo {
+fn other_info(fields: &mut Fields<'_>, header: NodeId) -> OtherInfo {
     let Some(node) = fields.child(header, Tag::OtherInfo) else {
         return OtherInfo::default();
     };
@@ -243,7 +243,7 @@ fn other_info(fields: &mut Fields<'_, '_>, header: NodeId) -> OtherInfo {
     }
 }
 
-fn answers(fields: &mut Fields<'_, '_>, header: NodeId) -> Vec<ResponseFor> {
+fn answers(fields: &mut Fields<'_>, header: NodeId) -> Vec<ResponseFor> {
     let tree = fields.tree;
     let mut answers = Vec::new();
     for node in tree.children(header, Tag::ResponseFor) {
@@ -256,7 +256,7 @@ fn answers(fields: &mut Fields<'_, '_>, header: NodeId) -> Vec<ResponseFor> {
 }
 
 /// `ResponseFor`, already checked against its table.
-pub(super) fn response_for(fields: &mut Fields<'_, '_>, node: NodeId) -> ResponseFor {
+pub(super) fn response_for(fields: &mut Fields<'_>, node: NodeId) -> ResponseFor {
     ResponseFor {
         organ_id: fields.organ_id(node).unwrap_or_default(),
         code: fields.text(node, Tag::Code),
@@ -266,7 +266,7 @@ pub(super) fn response_for(fields: &mut Fields<'_, '_>, node: NodeId) -> Respons
 }
 
 /// The number is carried whatever it is; 3 belongs to another numbering.
-fn steering(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<u32> {
+fn steering(fields: &mut Fields<'_>, header: NodeId) -> Option<u32> {
     let number = fields.number(header, Tag::SteeringType, MAX_CARRIED)?;
     if number > MAX_STEERING
         && let Some(node) = fields.child(header, Tag::SteeringType)
@@ -277,7 +277,7 @@ fn steering(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<u32> {
 }
 
 /// `StaffInfo` below `parent`.
-pub(super) fn staff(fields: &mut Fields<'_, '_>, parent: NodeId) -> Option<StaffInfo> {
+pub(super) fn staff(fields: &mut Fields<'_>, parent: NodeId) -> Option<StaffInfo> {
     let node = fields.child(parent, Tag::StaffInfo)?;
     fields.check(node, v::STAFF);
     Some(StaffInfo {
@@ -290,7 +290,7 @@ pub(super) fn staff(fields: &mut Fields<'_, '_>, parent: NodeId) -> Option<Staff
     })
 }
 
-fn signature(fields: &mut Fields<'_, '_>, node: Option<NodeId>) -> SignaturePresence {
+fn signature(fields: &mut Fields<'_>, node: Option<NodeId>) -> SignaturePresence {
     let Some(id) = node else {
         return SignaturePresence::Absent;
     };

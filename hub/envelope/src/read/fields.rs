@@ -15,25 +15,18 @@ use crate::scan::{Findings, NodeId, Spot, Tree};
 use crate::vocabulary::{Field, Need, Tag, Times};
 
 /// The tree being read, and where findings go.
-pub(super) struct Fields<'t, 'a> {
-    pub(super) tree: &'t Tree<'a>,
-    pub(super) bytes: &'a [u8],
+pub(super) struct Fields<'t> {
+    pub(super) tree: &'t Tree,
     pub(super) limits: &'t Limits,
     pub(super) findings: &'t mut Findings,
     pub(super) unknown: Vec<UnknownElement>,
     pub(super) dated: DatedSpots,
 }
 
-impl<'t, 'a> Fields<'t, 'a> {
-    pub(super) fn new(
-        tree: &'t Tree<'a>,
-        bytes: &'a [u8],
-        limits: &'t Limits,
-        findings: &'t mut Findings,
-    ) -> Self {
+impl<'t> Fields<'t> {
+    pub(super) fn new(tree: &'t Tree, limits: &'t Limits, findings: &'t mut Findings) -> Self {
         Self {
             tree,
-            bytes,
             limits,
             findings,
             unknown: Vec::new(),
@@ -88,7 +81,7 @@ impl<'t, 'a> Fields<'t, 'a> {
         let mut times = vec![0_usize; known.len()];
         let mut filled = vec![false; known.len()];
         let mut rank = 0;
-        for &child in &tree.node(parent).children {
+        for child in tree.all_children(parent) {
             let node = tree.node(child);
             let position = known
                 .iter()
@@ -125,16 +118,17 @@ impl<'t, 'a> Fields<'t, 'a> {
 
     /// What can be said of any value: blank, outer spaces, length.
     fn check_text(&mut self, id: NodeId, max: usize) {
-        let node = self.tree.node(id);
-        if !node.children.is_empty() || self.tree.holds_attachment(id) {
+        let tree = self.tree;
+        if tree.has_children(id) || tree.holds_attachment(id) {
             return;
         }
-        let text = node.text.trim();
+        let written = tree.text(id);
+        let text = written.trim();
         if text.is_empty() {
             self.warn(WarningCode::EmptyElement, id);
             return;
         }
-        if text.len() != node.text.len() {
+        if text.len() != written.len() {
             self.warn(WarningCode::OuterSpaces, id);
         }
         if max > 0 && text.chars().count() > max {
@@ -158,11 +152,11 @@ impl<'t, 'a> Fields<'t, 'a> {
     ///
     /// A value with elements inside is refused: which of its texts counts would be anyone's guess.
     pub(super) fn text_of(&mut self, node: NodeId) -> Option<String> {
-        if !self.tree.node(node).children.is_empty() {
+        if self.tree.has_children(node) {
             self.refuse_value(node, "text", "elements inside");
             return None;
         }
-        let text = self.tree.node(node).text.trim();
+        let text = self.tree.text(node).trim();
         if is_null(text) {
             self.warn(WarningCode::LiteralNull, node);
             return None;

@@ -14,12 +14,13 @@ mod types;
 use std::io;
 
 use jiff::civil::Date;
-use truc_model::{Place, Refusal, Sha256, WarningCode};
+use truc_model::{Place, Refusal, RefusalCode, Sha256, WarningCode};
 
 use crate::limits::Limits;
 use crate::packet::Packet;
-use crate::scan::{Findings, Spot, place, scan};
-use crate::source::PacketSource;
+use crate::scan::{Findings, Scanned, Spot, scan};
+use crate::source::{PacketSource, sha256_of};
+use crate::tokens::Input;
 use fields::Fields;
 
 /// Something forgiven.
@@ -59,30 +60,43 @@ pub struct Rejection {
 /// # Errors
 /// [`Rejection`] with every finding that refuses it, as far as reading could go on.
 pub fn read(bytes: &[u8], limits: &Limits) -> Result<Reading, Rejection> {
+    read_from(&bytes, limits).unwrap_or_else(|_| {
+        // Bytes in memory can always be read.
+        let refusal = Refusal::new(RefusalCode::EnvelopeMalformed, Place::Message, "a packet", "none");
+        Err(Rejection {
+            findings: vec![refusal],
+        })
+    })
+}
+
+/// Reads a packet from where it lies: what [`read`] says of its bytes. Of a packet that is not in memory no more is
+/// held than a block, the texts of its header ([`Limits::max_text_bytes`]) and its elements' places: some ten
+/// megabytes for the largest header there may be, some hundred kilobytes for a real one, whatever it has attached.
+///
+/// # Errors
+/// When the source cannot be read: then nothing is said about the packet. Inside, [`Rejection`].
+pub fn read_from(source: &dyn PacketSource, limits: &Limits) -> io::Result<Result<Reading, Rejection>> {
     let Examined {
         packet,
         refusals,
         warnings,
         dated,
-    } = examine(bytes, limits);
+        sha256,
+        size,
+    } = examine(source, limits)?;
     match packet {
-        Some(packet) if refusals.is_empty() => Ok(Reading {
+        Some(packet) if refusals.is_empty() => Ok(Ok(Reading {
             packet,
             warnings,
-            sha256: Sha256::of(bytes),
-            size: bytes.len() as u64,
+            sha256: match sha256 {
+                Some(sha256) => sha256,
+                None => sha256_of(source)?,
+            },
+            size,
             dated,
-        }),
-        _ => Err(Rejection { findings: refusals }),
+        })),
+        _ => Ok(Err(Rejection { findings: refusals })),
     }
-}
-
-/// Reads a packet from where it lies: what [`read`] says of its bytes.
-///
-/// # Errors
-/// When the source cannot be read: then nothing is said about the packet.
-pub fn read_from(source: &dyn PacketSource, limits: &Limits) -> io::Result<Result<Reading, Rejection>> {
-    Ok(read(&crate::source::all(source)?, limits))
 }
 
 impl Reading {
@@ -99,6 +113,9 @@ pub(crate) struct Examined {
     pub(crate) refusals: Vec<Refusal>,
     pub(crate) warnings: Vec<Warning>,
     pub(crate) dated: Dated,
+    /// Where it was taken in passing.
+    sha256: Option<Sha256>,
+    size: u64,
 }
 
 /// Dates that mean something only beside today's.
@@ -125,28 +142,34 @@ impl Dated {
 }
 
 /// Scans and reads.
-pub(crate) fn examine(bytes: &[u8], limits: &Limits) -> Examined {
+pub(crate) fn examine(source: &dyn PacketSource, limits: &Limits) -> io::Result<Examined> {
     let mut findings = Findings::default();
-    let tree = scan(bytes, limits, &mut findings);
+    let input = Input::open(source)?;
+    let Scanned { tree, sha256 } = scan(&input, limits, &mut findings);
+    input.failure()?;
     let mut spots = DatedSpots::default();
     let mut packet = None;
     if !findings.is_refused() {
-        let mut fields = Fields::new(&tree, bytes, limits, &mut findings);
+        let mut fields = Fields::new(&tree, limits, &mut findings);
         packet = structure::packet(&mut fields);
         spots = fields.dated;
     }
-    let locate = |dated: Option<(Date, Spot)>| dated.map(|(date, spot)| (date, place(bytes, &tree, spot)));
+    let dates = [spots.issued, spots.due].into_iter().flatten();
+    let (refusals, warnings, mut places) =
+        findings.resolve(source, &tree, &dates.map(|(_, spot)| spot).collect::<Vec<_>>())?;
+    let mut locate = |dated: Option<(Date, Spot)>| Some((dated?.0, places.next()?));
     let dated = Dated {
         issued: locate(spots.issued),
         due: locate(spots.due),
     };
-    let (refusals, warnings) = findings.resolve(bytes, &tree);
-    Examined {
+    Ok(Examined {
         packet,
         refusals,
         warnings,
         dated,
-    }
+        sha256,
+        size: input.size() as u64,
+    })
 }
 
 /// [`Dated`] before lines and columns are counted.

@@ -10,7 +10,7 @@ use crate::scan::NodeId;
 use crate::vocabulary::{self as v, Tag};
 
 /// Reads a status; `None` when something the hub needs is missing.
-pub(super) fn status(fields: &mut Fields<'_, '_>, parts: Parts) -> Option<StatusPacket> {
+pub(super) fn status(fields: &mut Fields<'_>, parts: Parts) -> Option<StatusPacket> {
     let header = parts.message;
     fields.check(header, v::STATUS_HEADER);
     for part in [parts.trace, parts.manifest, parts.attachments]
@@ -45,7 +45,7 @@ pub(super) fn status(fields: &mut Fields<'_, '_>, parts: Parts) -> Option<Status
 }
 
 /// The document spoken of: whose, and by its identifier or at least its number.
-fn about(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<ResponseFor> {
+fn about(fields: &mut Fields<'_>, header: NodeId) -> Option<ResponseFor> {
     let Some(node) = fields.child(header, Tag::ResponseFor) else {
         fields.refuse_missing(header, Tag::ResponseFor);
         return None;
@@ -54,7 +54,7 @@ fn about(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<ResponseFor> {
     let code = fields.child(node, Tag::OrganId);
     match code {
         None => fields.refuse_missing(node, Tag::OrganId),
-        Some(code) if is_null(fields.tree.node(code).text.trim()) => {
+        Some(code) if is_null(fields.tree.text(code).trim()) => {
             fields.refuse_value(code, "an agency code", "a literal null");
         }
         Some(_) => {}
@@ -67,7 +67,7 @@ fn about(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<ResponseFor> {
 }
 
 /// One of the nine codes; a leading zero may be missing.
-fn code(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<StatusCode> {
+fn code(fields: &mut Fields<'_>, header: NodeId) -> Option<StatusCode> {
     const EXPECTED: &str = "one of 01, 02, 03, 04, 05, 06, 13, 15, 16";
     let Some(node) = fields.child(header, Tag::StatusCode) else {
         fields.refuse_missing(header, Tag::StatusCode);

@@ -24,7 +24,7 @@ pub(super) struct Parts {
 }
 
 /// Reads the packet.
-pub(super) fn packet(fields: &mut Fields<'_, '_>) -> Option<Packet> {
+pub(super) fn packet(fields: &mut Fields<'_>) -> Option<Packet> {
     let parts = parts(fields)?;
     if fields.tree.child(parts.message, Tag::StatusCode).is_some() {
         status::status(fields, parts).map(|status| Packet::Status(Box::new(status)))
@@ -34,7 +34,7 @@ pub(super) fn packet(fields: &mut Fields<'_, '_>) -> Option<Packet> {
 }
 
 /// Finds the parts. Each may stand once: which of two counts would be anyone's guess.
-fn parts(fields: &mut Fields<'_, '_>) -> Option<Parts> {
+fn parts(fields: &mut Fields<'_>) -> Option<Parts> {
     let root = fields.tree.root()?;
     let Shape { outer, envelope } = shape(fields, root)?;
     let Some(header) = either(fields, envelope, Tag::EdXmlHeader, Tag::Header) else {
@@ -58,7 +58,7 @@ fn parts(fields: &mut Fields<'_, '_>) -> Option<Parts> {
     Some(parts)
 }
 
-fn manifest(fields: &mut Fields<'_, '_>, body: NodeId) -> Option<NodeId> {
+fn manifest(fields: &mut Fields<'_>, body: NodeId) -> Option<NodeId> {
     only(fields, body, Tag::EdXmlManifest).or_else(|| {
         let older = only(fields, body, Tag::Manifest)?;
         fields
@@ -73,7 +73,7 @@ struct Shape {
     envelope: NodeId,
 }
 
-fn shape(fields: &mut Fields<'_, '_>, root: NodeId) -> Option<Shape> {
+fn shape(fields: &mut Fields<'_>, root: NodeId) -> Option<Shape> {
     let node = fields.tree.node(root);
     match (node.tag, node.family) {
         (Some(Tag::EdXml), family) if family.is_edxml() => {
@@ -100,7 +100,7 @@ fn shape(fields: &mut Fields<'_, '_>, root: NodeId) -> Option<Shape> {
             // A name of an element, and too short to tell anything else.
             let found = format!(
                 "the root element {}",
-                node.name.chars().take(40).collect::<String>()
+                fields.tree.name(root).chars().take(40).collect::<String>()
             );
             fields.findings.refuse(
                 RefusalCode::EnvelopeUnknownRoot,
@@ -114,7 +114,7 @@ fn shape(fields: &mut Fields<'_, '_>, root: NodeId) -> Option<Shape> {
 }
 
 /// The SOAP envelope either is the envelope, or carries an edXML packet in its body.
-fn soap(fields: &Fields<'_, '_>, root: NodeId) -> Shape {
+fn soap(fields: &Fields<'_>, root: NodeId) -> Shape {
     let tree = fields.tree;
     let inner = soap_child(fields, root, Tag::Body).and_then(|body| {
         let packet = tree.child(body, Tag::EdXml);
@@ -131,12 +131,12 @@ fn soap(fields: &Fields<'_, '_>, root: NodeId) -> Shape {
 }
 
 /// The part under its usual name, or under SOAP's.
-fn either(fields: &mut Fields<'_, '_>, envelope: NodeId, usual: Tag, soap: Tag) -> Option<NodeId> {
+fn either(fields: &mut Fields<'_>, envelope: NodeId, usual: Tag, soap: Tag) -> Option<NodeId> {
     only(fields, envelope, usual).or_else(|| soap_child(fields, envelope, soap))
 }
 
 /// The child of this name; a second one is refused.
-pub(super) fn only(fields: &mut Fields<'_, '_>, parent: NodeId, tag: Tag) -> Option<NodeId> {
+pub(super) fn only(fields: &mut Fields<'_>, parent: NodeId, tag: Tag) -> Option<NodeId> {
     let mut children = fields.tree.children(parent, tag);
     let first = children.next();
     let second = children.next();
@@ -147,9 +147,9 @@ pub(super) fn only(fields: &mut Fields<'_, '_>, parent: NodeId, tag: Tag) -> Opt
     first
 }
 
-fn soap_child(fields: &Fields<'_, '_>, parent: NodeId, tag: Tag) -> Option<NodeId> {
+fn soap_child(fields: &Fields<'_>, parent: NodeId, tag: Tag) -> Option<NodeId> {
     let tree = fields.tree;
-    tree.node(parent).children.iter().copied().find(|child| {
+    tree.all_children(parent).find(|child| {
         let node = tree.node(*child);
         node.tag == Some(tag) && matches!(node.family, Family::Soap | Family::Old)
     })
@@ -157,13 +157,10 @@ fn soap_child(fields: &Fields<'_, '_>, parent: NodeId, tag: Tag) -> Option<NodeI
 
 /// The signature. Of several none can be told to be the packet's: the first is reported, the others are
 /// strangers.
-fn signature(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<NodeId> {
+fn signature(fields: &mut Fields<'_>, header: NodeId) -> Option<NodeId> {
     let tree = fields.tree;
     let mut found = tree
-        .node(header)
-        .children
-        .iter()
-        .copied()
+        .all_children(header)
         .filter(|child| is_signature(fields, *child));
     let (first, others) = (found.next(), found.collect::<Vec<_>>());
     for other in others {
@@ -172,14 +169,14 @@ fn signature(fields: &mut Fields<'_, '_>, header: NodeId) -> Option<NodeId> {
     first
 }
 
-fn is_signature(fields: &Fields<'_, '_>, id: NodeId) -> bool {
+fn is_signature(fields: &Fields<'_>, id: NodeId) -> bool {
     let node = fields.tree.node(id);
     matches!(node.tag, Some(Tag::Signature | Tag::DigitalSignature))
         && (node.family.is_edxml() || node.family == Family::Dsig)
 }
 
 /// Says which elements round the parts the format does not know.
-fn note_strangers(fields: &mut Fields<'_, '_>, outer: NodeId, envelope: NodeId, header: NodeId) {
+fn note_strangers(fields: &mut Fields<'_>, outer: NodeId, envelope: NodeId, header: NodeId) {
     const OUTER: &[Tag] = &[Tag::EdXmlEnvelope];
     const FILES: &[Tag] = &[Tag::AttachmentEncoded, Tag::Attachments, Tag::Attachment];
     const ENVELOPE: &[Tag] = &[Tag::EdXmlHeader, Tag::Header, Tag::EdXmlBody, Tag::Body];
@@ -192,7 +189,7 @@ fn note_strangers(fields: &mut Fields<'_, '_>, outer: NodeId, envelope: NodeId, 
     ];
     let tree = fields.tree;
     let mut note = |parent: NodeId, known: &[&[Tag]]| {
-        for &child in &tree.node(parent).children {
+        for child in tree.all_children(parent) {
             let tag = tree.node(child).tag;
             if !tag.is_some_and(|tag| known.iter().any(|known| known.contains(&tag))) {
                 fields.note_unknown(child);

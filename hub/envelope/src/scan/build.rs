@@ -1,29 +1,31 @@
-//! The one walk over the parser's events, building the tree.
+//! The one walk over the tokens, building the tree.
 //!
-//! The parser keeps entity references apart, so nothing is expanded behind our back: the five
-//! predefined ones and character references are read here, any other makes the packet ill-formed.
-//! What the parser does not check itself (declared prefixes, duplicate attributes by expanded name,
-//! names, what stands outside the root) is checked here.
+//! References are tokens of their own, so nothing is expanded behind our back: the five predefined ones and
+//! character references are read here, any other makes the packet ill-formed. What the tokens leave to their reader
+//! (declared prefixes, duplicate attributes by expanded name, names, what stands outside the root) is checked here.
 
-use std::borrow::Cow;
-
-use quick_xml::Reader;
-use quick_xml::XmlVersion;
-use quick_xml::escape::unescape;
-use quick_xml::events::{BytesRef, BytesStart, Event};
-use quick_xml::name::{NamespaceError, NamespaceResolver, QName, ResolveResult};
+use quick_xml::events::BytesRef;
 use truc_model::{RefusalCode, WarningCode};
 
+use super::attributes::{self, Bindings, Meaning, qualified};
 use super::findings::{Findings, Spot};
-use super::prelude::is_allowed;
 use super::rules::{Stop, check_declaration, check_name, control_reference, malformed, split_name};
-use super::tree::{Node, NodeId, Presence, SignatureParts, Tree};
-use crate::limits::Limits;
+use super::text::Run;
+use super::tree::{NodeId, Presence, Tree};
+use crate::content::{Decoder, Probe};
+use crate::limits::{Limits, MAX_MARKUP_BYTES};
+use crate::tokens::{Kind, Token, Tokens, Window, is_allowed};
 use crate::vocabulary::{Family, Spelling, Tag, usual_namespace};
 
-/// Builds the tree of `text`, which stands at `base` in the packet. Where a finding stopped the walk the
-/// tree is cut off there, and good only for naming places.
-pub(super) fn build<'a>(text: &'a str, base: usize, limits: &Limits, findings: &mut Findings) -> Tree<'a> {
+/// Builds the tree of the text that begins at `base` in the packet. Where a finding stopped the walk the tree is cut off
+/// there, and good only for naming places. Gives back the window, which may not have been read to its end.
+pub(super) fn build<'s>(
+    window: Window<'s>,
+    base: usize,
+    limits: &Limits,
+    findings: &mut Findings,
+) -> (Tree, Window<'s>) {
+    let mut tokens = Tokens::new(window, MAX_MARKUP_BYTES);
     let mut builder = Builder {
         limits,
         findings,
@@ -32,9 +34,11 @@ pub(super) fn build<'a>(text: &'a str, base: usize, limits: &Limits, findings: &
         stack: Vec::new(),
         inside_signature: 0,
         elements: 0,
-        resolver: NamespaceResolver::default(),
+        bindings: Bindings::default(),
+        run: Run::default(),
+        decoding: None,
     };
-    let outcome = builder.run(text);
+    let outcome = builder.walk(&mut tokens);
     let Builder {
         findings,
         tree,
@@ -42,59 +46,58 @@ pub(super) fn build<'a>(text: &'a str, base: usize, limits: &Limits, findings: &
         ..
     } = builder;
     if let Err(stop) = outcome {
-        let spot = Spot::Byte(stack.last().copied(), base + stop.at);
+        let spot = Spot::Byte(stack.last().copied(), stop.at);
         findings.refuse(stop.code, spot, stop.expected, stop.found);
     }
-    tree
+    (tree, tokens.into_window())
 }
 
-struct Builder<'a, 'l> {
+struct Builder<'l> {
     limits: &'l Limits,
     findings: &'l mut Findings,
     base: usize,
-    tree: Tree<'a>,
+    tree: Tree,
     /// Open elements that are in the tree.
     stack: Vec<NodeId>,
     /// Open elements inside a signature, which are not.
     inside_signature: usize,
     elements: usize,
-    resolver: NamespaceResolver,
+    bindings: Bindings,
+    run: Run,
+    /// The open element whose content is an attachment's bytes, as long as no element stands in it.
+    decoding: Option<(NodeId, Decoder, Probe)>,
 }
 
-impl<'a> Builder<'a, '_> {
-    fn run(&mut self, text: &'a str) -> Result<(), Stop> {
-        let mut reader = Reader::from_str(text);
-        reader.config_mut().check_comments = true;
+impl Builder<'_> {
+    fn walk(&mut self, tokens: &mut Tokens<'_>) -> Result<(), Stop> {
         loop {
-            let at = offset(reader.buffer_position());
-            let event = match reader.read_event() {
-                Ok(event) => event,
-                Err(error) => return Err(malformed(&error, offset(reader.error_position()).max(at))),
-            };
-            let after = offset(reader.buffer_position());
-            match event {
-                Event::Start(start) => self.open(&start, text, at, after)?,
-                Event::Empty(start) => {
-                    self.open(&start, text, at, after)?;
-                    self.close(after);
+            let token = tokens.next().map_err(malformed)?;
+            if !token.continues()
+                && let Some(open) = self.stack.last()
+            {
+                self.run.end(&mut self.tree, *open);
+            }
+            let at = token.at;
+            match token.kind {
+                Kind::Start { name } => self.open(tokens, &token, name)?,
+                Kind::Empty { name } => {
+                    self.open(tokens, &token, name)?;
+                    self.close(token.end);
                 }
-                Event::End(_) => self.close(at),
-                Event::Text(piece) => {
-                    if piece.contains("]]>") {
+                Kind::End => self.close(at),
+                Kind::Text => {
+                    let piece = tokens.inside(&token);
+                    if memchr::memmem::find(piece.as_bytes(), b"]]>").is_some() {
                         return Err(Stop::malformed(at, "no ]]> outside CDATA", "]]>"));
                     }
-                    // Line ends are mended by copying, which an attachment's content is too large for.
-                    if !self.passes_over_text() {
-                        self.text(piece.xml_content(XmlVersion::Implicit1_0), at)?;
-                    }
+                    self.text(tokens, &token, piece)?;
                 }
-                Event::CData(_) if self.stack.is_empty() => {
+                Kind::CData if self.stack.is_empty() => {
                     return Err(Stop::malformed(at, "one root element", "CDATA outside it"));
                 }
-                Event::CData(_) if self.passes_over_text() => {}
-                Event::CData(piece) => self.text(piece.xml_content(XmlVersion::Implicit1_0), at)?,
-                Event::GeneralRef(reference) => self.reference(&reference, at)?,
-                Event::DocType(_) => {
+                Kind::CData => self.text(tokens, &token, tokens.inside(&token))?,
+                Kind::Reference => self.reference(tokens, &token)?,
+                Kind::Doctype => {
                     return Err(Stop {
                         code: RefusalCode::EnvelopeDoctype,
                         at,
@@ -102,23 +105,26 @@ impl<'a> Builder<'a, '_> {
                         found: "DOCTYPE".to_owned(),
                     });
                 }
-                Event::Decl(declaration) => check_declaration(&declaration, at)?,
-                Event::PI(instruction) if instruction.target().eq_ignore_ascii_case("xml") => {
+                Kind::Declaration => {
+                    check_declaration(tokens.inside(&token), at, self.base)?;
+                    self.decode(tokens, &token);
+                }
+                Kind::Instruction if names_xml(tokens.inside(&token)) => {
                     return Err(Stop::malformed(
                         at,
                         "an XML declaration at the start only",
                         "another",
                     ));
                 }
-                Event::Comment(_) | Event::PI(_) => {}
-                Event::Eof => return self.end(at),
+                Kind::Comment | Kind::Instruction => self.decode(tokens, &token),
+                Kind::Eof => return self.end(at),
             }
         }
     }
 
     fn end(&self, at: usize) -> Result<(), Stop> {
         if let Some(open) = self.stack.last() {
-            let name = self.tree.node(*open).name;
+            let name = self.tree.name(*open);
             return Err(Stop::malformed(at, format!("</{name}>"), "the end of the packet"));
         }
         if self.tree.root().is_none() {
@@ -127,7 +133,8 @@ impl<'a> Builder<'a, '_> {
         Ok(())
     }
 
-    fn open(&mut self, start: &BytesStart<'a>, text: &'a str, at: usize, after: usize) -> Result<(), Stop> {
+    fn open(&mut self, tokens: &Tokens<'_>, token: &Token, name_length: usize) -> Result<(), Stop> {
+        let at = token.at;
         // A signature is both in the tree and the first of the elements not looked into.
         let depth = self.stack.len() + self.inside_signature.saturating_sub(1);
         if depth == 0 && self.tree.root().is_some() {
@@ -138,16 +145,21 @@ impl<'a> Builder<'a, '_> {
             return Err(Stop::limit(at, most, format!("{}", depth + 1)));
         }
         self.elements += 1;
-        if self.elements > self.limits.max_elements {
+        if self.elements > self.limits.max_elements.min(Tree::MOST) {
             let most = format!("at most {} elements", self.limits.max_elements);
             return Err(Stop::limit(at, most, format!("{}", self.elements)));
         }
-        // The name stands right behind `<`, in the packet itself: it need not be copied.
-        let name = &text[at + 1..at + 1 + start.name().as_ref().len()];
+        let (name, raw) = tokens
+            .inside(token)
+            .split_at_checked(name_length)
+            .unwrap_or_default();
         check_name(name, at)?;
-        let attributes = self.attributes(start, at)?;
+        let mut attributes = Vec::new();
+        attributes::read(raw, at, self.limits, &mut attributes)?;
+        self.bindings.enter(&attributes, at)?;
+        let href = self.namespaced(&attributes, at)?;
         let (prefix, local) = split_name(name);
-        let (family, _) = self.namespace(name, at, Named::Element)?;
+        let family = self.family_of_element(prefix, at)?;
         if self.inside_signature > 0 {
             self.inside_signature += 1;
             if self.inside_signature == 2 {
@@ -155,136 +167,112 @@ impl<'a> Builder<'a, '_> {
             }
             return Ok(());
         }
-        let id = NodeId(self.tree.nodes.len());
-        let parent = self.stack.last().copied();
-        if let Some(parent) = parent {
-            self.tree.nodes[parent.0].children.push(id);
-        }
         let known = match family {
             Family::Foreign | Family::Xlink => None,
             _ => Tag::find(local),
         };
-        self.tree.nodes.push(Node {
-            parent,
-            name: local,
-            tag: known.map(|(tag, _)| tag),
-            family,
-            start: self.base + at,
-            content: self.base + after..self.base + after,
-            text: Cow::Borrowed(""),
-            children: Vec::new(),
-            href: attributes.href,
-            signature: SignatureParts::default(),
-        });
+        // Bytes with elements inside are no attachment's.
+        self.decoding = None;
+        let parent = self.stack.last().copied();
+        let tag = known.map(|(tag, _)| tag);
+        let id = self.tree.add(parent, local, tag, family, token.start..token.end);
+        if let Some(href) = href {
+            self.tree.set_href(id, href);
+        }
+        self.check_held(at)?;
         self.stack.push(id);
         if let Some((tag, spelling)) = known {
             self.note_spelling(id, tag, spelling, family, prefix);
             if matches!(tag, Tag::Signature | Tag::DigitalSignature) {
                 self.inside_signature = 1;
+            } else if self.tree.holds_attachment(id) {
+                self.decoding = Some((id, Decoder::new(), Probe::new()));
             }
         }
         Ok(())
     }
 
     fn close(&mut self, at: usize) {
-        self.resolver.pop();
+        self.bindings.leave();
         if self.inside_signature > 1 {
             self.inside_signature -= 1;
             return;
         }
         self.inside_signature = 0;
         if let Some(id) = self.stack.pop() {
-            let content = &mut self.tree.nodes[id.0].content;
-            content.end = (self.base + at).max(content.start);
+            self.tree.close(id, at);
+            if let Some((id, decoder, mut probe)) = self.decoding.take() {
+                let outcome = decoder.finish(&mut |chunk| probe.update(chunk));
+                self.tree.set_content(id, outcome.map(|()| probe.finish()));
+            }
         }
     }
 
-    /// Opens the element's scope of namespaces and checks its attributes.
-    fn attributes(&mut self, start: &BytesStart<'a>, at: usize) -> Result<Attributes<'a>, Stop> {
-        let raw = start.attributes_raw().len();
-        if raw > self.limits.max_attribute_bytes {
-            let most = format!("at most {} bytes of attributes", self.limits.max_attribute_bytes);
-            return Err(Stop::limit(at, most, raw.to_string()));
-        }
-        let mut found = Vec::new();
-        for attribute in start.attributes() {
-            let attribute = attribute.map_err(|_| {
-                Stop::malformed(at, "attributes of the form name=\"value\", each once", "others")
-            })?;
-            if found.len() == self.limits.max_attributes {
-                let most = format!("at most {} attributes", self.limits.max_attributes);
-                return Err(Stop::limit(at, most, format!("{} or more", found.len() + 1)));
-            }
-            let name = attribute.key.as_ref().to_owned();
-            check_name(&name, at)?;
-            if attribute.value.contains('<') {
-                return Err(Stop::malformed(at, "no < in an attribute", "one"));
-            }
-            let value = unescape(&attribute.value)
-                .map_err(|_| Stop::malformed(at, "only predefined entities", "another in an attribute"))?
-                .into_owned();
-            if let Some(bad) = value.chars().find(|c| !is_allowed(*c)) {
-                return Err(control_reference(bad, at));
-            }
-            found.push((name, value));
-        }
-        self.resolver.push(start).map_err(|error| match error {
-            NamespaceError::TooManyBindings(most) => {
-                Stop::limit(at, format!("at most {most} namespaces in scope"), "more")
-            }
-            NamespaceError::TooDeeplyNested(most) => Stop::limit(at, format!("at most {most} deep"), "more"),
-            _ => Stop::malformed(at, "namespaces declared as XML allows", "another declaration"),
-        })?;
+    /// What the reader wants of an element's attributes in namespaces: a link. Each may be there once.
+    fn namespaced<'n>(
+        &mut self,
+        attributes: &'n [attributes::Attribute<'_>],
+        at: usize,
+    ) -> Result<Option<&'n str>, Stop> {
         let mut href = None;
-        let mut seen: Vec<(String, String)> = Vec::new();
-        for (name, value) in found {
-            if name == "xmlns" || name.starts_with("xmlns:") {
-                continue;
-            }
-            let (Some(_), local) = split_name(&name) else {
+        for (index, attribute) in attributes.iter().enumerate() {
+            let Some((prefix, local)) = qualified(attribute.name) else {
                 continue;
             };
-            let (family, namespace) = self.namespace(&name, at, Named::Attribute)?;
+            let family = match self.bindings.of_attribute(prefix) {
+                Meaning::Bound(family, _) => family,
+                Meaning::Unbound => Family::None,
+                Meaning::Unknown => self.usual(prefix, "attribute", at)?,
+            };
             if local == "href" && family == Family::Xlink {
-                href = Some(Cow::Owned(value));
+                href = Some(attribute.value.as_ref());
             }
-            let expanded = (namespace, local.to_owned());
-            if seen.contains(&expanded) {
+            let twice = attributes
+                .get(..index)
+                .unwrap_or_default()
+                .iter()
+                .filter_map(|other| qualified(other.name))
+                .any(|(other, name)| name == local && self.namespace(other) == self.namespace(prefix));
+            if twice {
                 return Err(Stop::malformed(
                     at,
                     "each attribute once",
                     "one twice under two prefixes",
                 ));
             }
-            seen.push(expanded);
         }
-        Ok(Attributes { href })
+        Ok(href)
     }
 
-    /// Which family a qualified name's namespace belongs to, and the namespace itself.
-    fn namespace(&mut self, name: &str, at: usize, of: Named) -> Result<(Family, String), Stop> {
-        let use_default = matches!(of, Named::Element);
-        let prefix = match self.resolver.resolve_prefix(QName(name).prefix(), use_default) {
-            ResolveResult::Bound(namespace) => {
-                return Ok((Family::of(namespace.as_ref()), namespace.as_ref().to_owned()));
-            }
-            ResolveResult::Unbound => return Ok((Family::None, String::new())),
-            ResolveResult::Unknown(prefix) => prefix,
-        };
-        let Some(usual) = usual_namespace(&prefix) else {
-            let what = match of {
-                Named::Element => "element",
-                Named::Attribute => "attribute",
-            };
+    /// The namespace of an attribute's prefix, declared or usual.
+    fn namespace(&self, prefix: &str) -> &str {
+        match self.bindings.of_attribute(prefix) {
+            Meaning::Bound(_, namespace) => namespace,
+            Meaning::Unbound => "",
+            Meaning::Unknown => usual_namespace(prefix).unwrap_or_default(),
+        }
+    }
+
+    fn family_of_element(&mut self, prefix: Option<&str>, at: usize) -> Result<Family, Stop> {
+        match self.bindings.of_element(prefix) {
+            Meaning::Bound(family, _) => Ok(family),
+            Meaning::Unbound => Ok(Family::None),
+            Meaning::Unknown => self.usual(prefix.unwrap_or_default(), "element", at),
+        }
+    }
+
+    /// What an undeclared prefix is taken for.
+    fn usual(&mut self, prefix: &str, of: &str, at: usize) -> Result<Family, Stop> {
+        let Some(usual) = usual_namespace(prefix) else {
             return Err(Stop::malformed(
                 at,
                 "a declared prefix",
-                format!("{what} prefix {prefix}"),
+                format!("{of} prefix {prefix}"),
             ));
         };
-        let spot = Spot::Byte(self.stack.last().copied(), self.base + at);
+        let spot = Spot::Byte(self.stack.last().copied(), at);
         self.findings.warn_once(WarningCode::UnboundPrefix, spot);
-        Ok((Family::of(usual), usual.to_owned()))
+        Ok(Family::of(usual))
     }
 
     /// Says once each what is unusual about namespaces, prefixes and spellings of known names.
@@ -329,7 +317,7 @@ impl<'a> Builder<'a, '_> {
         let Some(open) = self.stack.last().copied() else {
             return;
         };
-        let parts = &mut self.tree.nodes[open.0].signature;
+        let parts = self.tree.signature_mut(open);
         match local {
             "SignedInfo" => parts.signed_info = Presence::Present,
             "SignatureValue" => parts.signature_value = Presence::Present,
@@ -347,39 +335,53 @@ impl<'a> Builder<'a, '_> {
         self.inside_signature > 0 || in_attachment()
     }
 
-    fn text(&mut self, piece: Cow<'a, str>, at: usize) -> Result<(), Stop> {
-        let blank = piece.trim_ascii().is_empty();
+    /// A token of an attachment's content.
+    fn decode(&mut self, tokens: &Tokens<'_>, token: &Token) {
+        if let Some((_, decoder, probe)) = &mut self.decoding {
+            decoder.take(tokens, token, &mut |chunk| probe.update(chunk));
+        }
+    }
+
+    /// A piece of text.
+    fn text(&mut self, tokens: &Tokens<'_>, token: &Token, piece: &str) -> Result<(), Stop> {
+        if self.passes_over_text() {
+            self.decode(tokens, token);
+            return Ok(());
+        }
+        let at = token.at;
         let Some(open) = self.stack.last().copied() else {
-            if blank {
+            if piece.trim_ascii().is_empty() {
                 return Ok(());
             }
             return Err(Stop::malformed(at, "nothing outside the root element", "text"));
         };
-        let text = &mut self.tree.nodes[open.0].text;
-        if text.is_empty() {
-            // Indentation between elements is not a value.
-            if !blank {
-                *text = piece;
-            }
-        } else {
-            text.to_mut().push_str(&piece);
-        }
-        let length = text.len();
-        if length > self.limits.max_value_bytes {
-            let most = format!("a value of at most {} bytes", self.limits.max_value_bytes);
-            return Err(Stop::limit(at, most, length.to_string()));
+        let most = self.limits.max_value_bytes;
+        self.run
+            .add(&mut self.tree, open, piece, token.continues(), most)
+            .map_err(|_| Stop::limit(at, format!("a value of at most {most} bytes"), "more"))?;
+        self.check_held(at)
+    }
+
+    /// However many values there are, together they are bounded.
+    fn check_held(&self, at: usize) -> Result<(), Stop> {
+        let most = self.limits.max_text_bytes.min(Tree::MOST);
+        if self.tree.size() > most {
+            let most = format!("names and values of at most {most} bytes together");
+            return Err(Stop::limit(at, most, "more"));
         }
         Ok(())
     }
 
-    fn reference(&mut self, reference: &BytesRef<'a>, at: usize) -> Result<(), Stop> {
-        let c = match reference.as_ref() {
+    fn reference(&mut self, tokens: &Tokens<'_>, token: &Token) -> Result<(), Stop> {
+        let at = token.at;
+        let name = tokens.inside(token);
+        let c = match name {
             "lt" => '<',
             "gt" => '>',
             "amp" => '&',
             "apos" => '\'',
             "quot" => '"',
-            _ => match reference.resolve_char_ref() {
+            _ => match BytesRef::new(name).resolve_char_ref() {
                 Ok(Some(c)) if is_allowed(c) => c,
                 Ok(Some(c)) => return Err(control_reference(c, at)),
                 Ok(None) => return Err(Stop::malformed(at, "only predefined entities", "another")),
@@ -393,26 +395,12 @@ impl<'a> Builder<'a, '_> {
                 "a reference",
             ));
         }
-        if self.passes_over_text() {
-            return Ok(());
-        }
-        self.text(Cow::Owned(c.to_string()), at)
+        self.text(tokens, token, c.encode_utf8(&mut [0; 4]))
     }
 }
 
-/// What the reader wants of an element's attributes.
-struct Attributes<'a> {
-    href: Option<Cow<'a, str>>,
-}
-
-/// What bears a name: the default namespace is not an attribute's.
-#[derive(Clone, Copy)]
-enum Named {
-    Element,
-    Attribute,
-}
-
-/// The parser counts in `u64`; it reads from a slice, so it fits.
-fn offset(position: u64) -> usize {
-    usize::try_from(position).unwrap_or(usize::MAX)
+/// Whether an instruction has the name that is XML's own, in any case.
+fn names_xml(inside: &str) -> bool {
+    let name = inside.split([' ', '\t', '\n', '\r']).next().unwrap_or_default();
+    name.eq_ignore_ascii_case("xml")
 }

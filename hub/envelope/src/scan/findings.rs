@@ -1,11 +1,14 @@
 //! What was found on the way, each with the element or the byte where it is; lines and columns are
 //! counted once, at the end, and only up to the last finding.
 
+use std::io;
+
 use truc_model::{Place, Refusal, RefusalCode, WarningCode};
 
 use super::tree::{NodeId, Tree};
 use crate::limits::{MAX_PATH, MAX_REFUSALS, MAX_WARNINGS};
 use crate::read::Warning;
+use crate::source::{PacketSource, for_each_block};
 
 /// Where a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +61,28 @@ impl Findings {
         self.warnings.iter().any(|(seen, _)| *seen == code)
     }
 
+    /// How many there are, for [`Self::forget`].
+    pub(super) fn mark(&self) -> (usize, usize) {
+        (self.refusals.len(), self.warnings.len())
+    }
+
+    /// Forgets what was noted since.
+    pub(super) fn forget(&mut self, (refusals, warnings): (usize, usize)) {
+        self.refusals.truncate(refusals);
+        self.warnings.truncate(warnings);
+    }
+
     pub(crate) fn is_refused(&self) -> bool {
         !self.refusals.is_empty()
     }
 
-    /// Gives every finding its place: refusals by precedence and place, warnings by place.
-    pub(crate) fn resolve(mut self, bytes: &[u8], tree: &Tree<'_>) -> (Vec<Refusal>, Vec<Warning>) {
+    /// Gives every finding its place: refusals by precedence and place, warnings by place; last, the places of `others`.
+    pub(crate) fn resolve(
+        mut self,
+        source: &dyn PacketSource,
+        tree: &Tree,
+        others: &[Spot],
+    ) -> io::Result<(Vec<Refusal>, Vec<Warning>, impl Iterator<Item = Place> + use<>)> {
         let at = |spot: &Spot| spot.offset(tree).unwrap_or(usize::MAX);
         self.refusals.sort_by_key(|(code, spot, ..)| (*code, at(spot)));
         self.warnings.sort_by_key(|(code, spot)| (at(spot), *code));
@@ -71,8 +90,9 @@ impl Findings {
             .refusals
             .iter()
             .map(|(_, spot, ..)| *spot)
-            .chain(self.warnings.iter().map(|(_, s)| *s));
-        let places = places(bytes, tree, &spots.collect::<Vec<_>>());
+            .chain(self.warnings.iter().map(|(_, s)| *s))
+            .chain(others.iter().copied());
+        let places = places(source, tree, &spots.collect::<Vec<_>>())?;
         let mut places = places.into_iter();
         let refusals = self
             .refusals
@@ -83,15 +103,15 @@ impl Findings {
         let warnings = self
             .warnings
             .into_iter()
-            .zip(places)
+            .zip(places.by_ref())
             .map(|((code, _), place)| Warning { code, place })
             .collect();
-        (refusals, warnings)
+        Ok((refusals, warnings, places))
     }
 }
 
 impl Spot {
-    fn offset(&self, tree: &Tree<'_>) -> Option<usize> {
+    fn offset(&self, tree: &Tree) -> Option<usize> {
         match self {
             Self::Node(node) => Some(tree.node(*node).start),
             Self::Byte(_, at) => Some(*at),
@@ -99,7 +119,7 @@ impl Spot {
         }
     }
 
-    fn path(&self, tree: &Tree<'_>) -> String {
+    fn path(&self, tree: &Tree) -> String {
         let path = match self {
             Self::Node(node) | Self::Byte(Some(node), _) => tree.path(*node),
             Self::Byte(None, _) => "/".to_owned(),
@@ -113,63 +133,85 @@ impl Spot {
     }
 }
 
-/// The place of one spot.
-pub(crate) fn place(bytes: &[u8], tree: &Tree<'_>, spot: Spot) -> Place {
-    places(bytes, tree, &[spot]).pop().unwrap_or(Place::Message)
-}
-
 /// Places in the order of `spots`, by one walk over the bytes.
-fn places(bytes: &[u8], tree: &Tree<'_>, spots: &[Spot]) -> Vec<Place> {
+fn places(source: &dyn PacketSource, tree: &Tree, spots: &[Spot]) -> io::Result<Vec<Place>> {
     let mut offsets: Vec<usize> = spots.iter().filter_map(|spot| spot.offset(tree)).collect();
     offsets.sort_unstable();
     offsets.dedup();
-    let positions = positions(bytes, &offsets);
-    spots
-        .iter()
-        .map(|spot| {
-            let position = spot
-                .offset(tree)
-                .and_then(|at| offsets.binary_search(&at).ok())
-                .and_then(|index| positions.get(index).copied());
-            let (line, column) = position.unwrap_or((0, 0));
-            Place::Element {
-                path: spot.path(tree),
-                line,
-                column,
-            }
-        })
-        .collect()
+    let positions = positions(source, &offsets)?;
+    let places = spots.iter().map(|spot| {
+        let position = spot
+            .offset(tree)
+            .and_then(|at| offsets.binary_search(&at).ok())
+            .and_then(|index| positions.get(index).copied());
+        let (line, column) = position.unwrap_or((0, 0));
+        Place::Element {
+            path: spot.path(tree),
+            line,
+            column,
+        }
+    });
+    Ok(places.collect())
 }
 
 /// Line and column, both from 1, of one offset.
-pub(crate) fn position(bytes: &[u8], at: usize) -> (u32, u32) {
-    positions(bytes, &[at]).first().copied().unwrap_or((1, 1))
+pub(crate) fn position(source: &dyn PacketSource, at: usize) -> io::Result<(u32, u32)> {
+    Ok(positions(source, &[at])?.first().copied().unwrap_or((1, 1)))
 }
 
 /// Line and column, both from 1, of each of the sorted `offsets`. Columns count characters.
-fn positions(bytes: &[u8], offsets: &[usize]) -> Vec<(u32, u32)> {
-    let (mut line, mut line_start, mut from) = (1_u32, 0, 0);
-    offsets
-        .iter()
-        .map(|&at| {
-            let at = at.min(bytes.len());
-            for (index, _) in bytes[from..at]
-                .iter()
-                .enumerate()
-                .filter(|(_, byte)| **byte == b'\n')
-            {
-                line = line.saturating_add(1);
-                line_start = from + index + 1;
+fn positions(source: &dyn PacketSource, offsets: &[usize]) -> io::Result<Vec<(u32, u32)>> {
+    let Some(last) = offsets.last() else {
+        return Ok(Vec::new());
+    };
+    let mut walk = Walk::default();
+    let mut found = Vec::with_capacity(offsets.len());
+    for_each_block(source, 0, *last as u64, &mut |block| {
+        let mut rest = block;
+        while let Some(next) = offsets.get(found.len())
+            && next - walk.at <= rest.len()
+        {
+            let (before, after) = rest.split_at(next - walk.at);
+            walk.pass(before);
+            rest = after;
+            found.push(walk.position());
+        }
+        walk.pass(rest);
+        Ok(())
+    })?;
+    // An offset beyond the end is the end.
+    found.resize(offsets.len(), walk.position());
+    Ok(found)
+}
+
+/// Where one is, walking over bytes.
+#[derive(Default)]
+struct Walk {
+    at: usize,
+    lines: usize,
+    /// Characters of the line so far.
+    characters: usize,
+}
+
+impl Walk {
+    fn pass(&mut self, bytes: &[u8]) {
+        self.at += bytes.len();
+        let line = match memchr::memrchr(b'\n', bytes) {
+            Some(last) => {
+                self.lines += memchr::memchr_iter(b'\n', &bytes[..=last]).count();
+                self.characters = 0;
+                &bytes[last + 1..]
             }
-            from = at;
-            // Every byte but the continuation bytes of UTF-8 begins a character.
-            let before = bytes[line_start..at]
-                .iter()
-                .filter(|byte| **byte & 0xC0 != 0x80)
-                .count();
-            (line, u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1))
-        })
-        .collect()
+            None => bytes,
+        };
+        // Every byte but the continuation bytes of UTF-8 begins a character.
+        self.characters += line.iter().filter(|byte| **byte & 0xC0 != 0x80).count();
+    }
+
+    fn position(&self) -> (u32, u32) {
+        let from_one = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).saturating_add(1);
+        (from_one(self.lines), from_one(self.characters))
+    }
 }
 
 #[cfg(test)]
@@ -187,9 +229,10 @@ mod tests {
         };
         assert_eq!(
             positions(
-                bytes,
+                &bytes,
                 &[0, 1, at("đ"), at("ng"), at("x"), bytes.len(), bytes.len() + 9]
-            ),
+            )
+            .unwrap(),
             [(1, 1), (1, 2), (2, 1), (2, 4), (3, 1), (3, 2), (3, 2)]
         );
     }

@@ -1,31 +1,49 @@
-//! Before the first event: size, byte order mark, stray bytes, UTF-8, characters XML does not allow.
+//! Before the first token: size, byte order mark, stray bytes; and what every byte is looked at for.
 
 use truc_model::{RefusalCode, WarningCode};
 
 use super::findings::{Findings, Spot};
 use crate::limits::{Limits, MAX_LEADING_BYTES};
+use crate::tokens::{Input, Survey, Window};
 
 const UTF8_MARK: &[u8] = b"\xEF\xBB\xBF";
+/// Bytes that tell where the packet begins: a mark, stray bytes, and `<?xml`.
+const MAX_HEAD: usize = UTF8_MARK.len() + MAX_LEADING_BYTES + 1 + 8;
 /// Byte order marks of UTF-16 and the first bytes of UTF-16 text without one.
 const UTF16_STARTS: &[&[u8]] = &[b"\xFF\xFE", b"\xFE\xFF", b"<\0", b"\0<"];
 
-/// The text that the parser shall see and its offset in `bytes`; `None` when there is none.
-pub(super) fn open<'a>(
-    bytes: &'a [u8],
-    limits: &Limits,
-    findings: &mut Findings,
-) -> Option<(&'a str, usize)> {
-    if bytes.len() > limits.max_bytes {
+/// A packet that can be read on.
+pub(super) struct Opened<'s> {
+    pub(super) window: Window<'s>,
+    /// Offset of the first byte that the parser shall see.
+    pub(super) base: usize,
+    /// Of a packet in memory, what its bytes are; otherwise the window tells in the end.
+    pub(super) survey: Option<Survey>,
+}
+
+/// The text that the parser shall see; `None` when there is none.
+pub(super) fn open<'s>(input: &'s Input<'s>, limits: &Limits, findings: &mut Findings) -> Option<Opened<'s>> {
+    let size = input.size();
+    if size > limits.max_bytes {
         let most = format!("at most {} bytes", limits.max_bytes);
         findings.refuse(
             RefusalCode::EnvelopeLimit,
             Spot::Byte(None, 0),
             most,
-            format!("{} bytes", bytes.len()),
+            format!("{size} bytes"),
         );
         return None;
     }
-    if UTF16_STARTS.iter().any(|start| bytes.starts_with(start)) {
+    let whole = input.whole();
+    let read;
+    let head = match whole {
+        Some(whole) => whole,
+        None => {
+            read = input.head(MAX_HEAD);
+            &read
+        }
+    };
+    if UTF16_STARTS.iter().any(|start| head.starts_with(start)) {
         findings.refuse(
             RefusalCode::EnvelopeEncoding,
             Spot::Byte(None, 0),
@@ -34,40 +52,60 @@ pub(super) fn open<'a>(
         );
         return None;
     }
-    let base = skip_leading(bytes, findings)?;
-    let text = match std::str::from_utf8(&bytes[base..]) {
+    let base = skip_leading(head, size, findings)?;
+    let Some(whole) = whole else {
+        let survey = Survey::with_digest(head.get(..base)?);
+        return Some(Opened {
+            window: Window::part(input, base, size, Some(survey)),
+            base,
+            survey: None,
+        });
+    };
+    let mut survey = Survey::default();
+    let text = match std::str::from_utf8(whole.get(base..)?) {
         Ok(text) => text,
         Err(error) => {
             let at = base + error.valid_up_to();
-            let found = bytes
-                .get(at)
-                .map_or_else(String::new, |byte| format!("byte {byte:#04x}"));
-            findings.refuse(
-                RefusalCode::EnvelopeEncoding,
-                Spot::Byte(None, at),
-                "UTF-8",
-                found,
-            );
+            survey.not_utf8(at, whole.get(at).copied());
+            conclude(&survey, findings);
             return None;
         }
     };
-    if let Some((at, code)) = disallowed_character(text) {
+    survey.text(text, base);
+    Some(Opened {
+        window: Window::whole(text, base),
+        base,
+        survey: Some(survey),
+    })
+}
+
+/// Says what the survey found.
+pub(super) fn conclude(survey: &Survey, findings: &mut Findings) {
+    if let Some((at, byte)) = survey.not_utf8 {
+        findings.refuse(
+            RefusalCode::EnvelopeEncoding,
+            Spot::Byte(None, at),
+            "UTF-8",
+            byte.map_or_else(String::new, |byte| format!("byte {byte:#04x}")),
+        );
+        return;
+    }
+    if let Some((at, code)) = survey.disallowed {
         findings.refuse(
             RefusalCode::EnvelopeControlCharacter,
-            Spot::Byte(None, base + at),
+            Spot::Byte(None, at),
             "characters that XML allows",
             format!("U+{code:04X}"),
         );
     }
-    if let Some(at) = text.bytes().position(|byte| matches!(byte, b'\r' | b'\t')) {
-        findings.warn_once(WarningCode::LineEnds, Spot::Byte(None, base + at));
+    if let Some(at) = survey.line_end {
+        findings.warn_once(WarningCode::LineEnds, Spot::Byte(None, at));
     }
-    Some((text, base))
 }
 
 /// Where the packet begins: after a byte order mark and stray bytes.
-fn skip_leading(bytes: &[u8], findings: &mut Findings) -> Option<usize> {
-    let marked = if bytes.starts_with(UTF8_MARK) {
+fn skip_leading(head: &[u8], size: usize, findings: &mut Findings) -> Option<usize> {
+    let marked = if head.starts_with(UTF8_MARK) {
         UTF8_MARK.len()
     } else {
         0
@@ -75,7 +113,7 @@ fn skip_leading(bytes: &[u8], findings: &mut Findings) -> Option<usize> {
     if marked > 0 {
         findings.warn_once(WarningCode::ByteOrderMark, Spot::Byte(None, 0));
     }
-    let rest = &bytes[marked..];
+    let rest = &head[marked..];
     let Some(stray) = rest
         .iter()
         .take(MAX_LEADING_BYTES + 1)
@@ -85,7 +123,7 @@ fn skip_leading(bytes: &[u8], findings: &mut Findings) -> Option<usize> {
             RefusalCode::EnvelopeMalformed,
             Spot::Byte(None, marked),
             format!("XML within the first {MAX_LEADING_BYTES} bytes"),
-            format!("{} bytes without any", rest.len()),
+            format!("{} bytes without any", size - marked),
         );
         return None;
     };
@@ -95,41 +133,4 @@ fn skip_leading(bytes: &[u8], findings: &mut Findings) -> Option<usize> {
         findings.warn_once(WarningCode::LeadingBytes, Spot::Byte(None, marked));
     }
     Some(marked + stray)
-}
-
-/// XML 1.0 §2.2: no C0 controls but tab, LF, CR; no U+FFFE and U+FFFF.
-pub(crate) const fn is_allowed(c: char) -> bool {
-    matches!(c, '\t' | '\n' | '\r') || (c >= ' ' && c != '\u{FFFE}' && c != '\u{FFFF}')
-}
-
-fn disallowed_character(text: &str) -> Option<(usize, u32)> {
-    let bytes = text.as_bytes();
-    // One look at each byte: U+FFFE and U+FFFF are EF BF BE and EF BF BF.
-    let disallowed = |at: usize, byte: u8| match byte {
-        b'\t' | b'\n' | b'\r' => false,
-        ..b' ' => true,
-        0xEF => matches!(bytes[at..], [_, 0xBF, 0xBE | 0xBF, ..]),
-        _ => false,
-    };
-    let (at, _) = bytes
-        .iter()
-        .copied()
-        .enumerate()
-        .find(|(at, byte)| disallowed(*at, *byte))?;
-    text[at..].chars().next().map(|c| (at, u32::from(c)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn characters_of_xml() {
-        assert_eq!(disallowed_character("a\tb\r\nđ\u{7F}\u{85}\u{FFFD}"), None);
-        assert_eq!(disallowed_character("ab\u{0}"), Some((2, 0)));
-        assert_eq!(disallowed_character("đ\u{FFFF}\u{1}"), Some((2, 0xFFFF)));
-        assert_eq!(disallowed_character("\u{1}\u{FFFE}"), Some((0, 1)));
-        assert_eq!(disallowed_character("\u{FFEF}\u{FFFE}"), Some((3, 0xFFFE)));
-        assert!(is_allowed('đ') && !is_allowed('\u{1F}') && !is_allowed('\u{FFFE}'));
-    }
 }

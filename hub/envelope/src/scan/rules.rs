@@ -1,16 +1,16 @@
-//! Why a walk over the events ends early, and the rules of XML that the parser leaves to its caller.
+//! Why a walk over the tokens ends early, and the rules of XML that the tokens leave to the reader.
 
-use quick_xml::errors::{Error, IllFormedError};
-use quick_xml::events::BytesDecl;
+use quick_xml::events::{BytesDecl, BytesStart};
 use truc_model::RefusalCode;
 
-use crate::limits::MAX_NAME_BYTES;
+use crate::limits::{MAX_MARKUP_BYTES, MAX_NAME_BYTES};
+use crate::tokens::{Broken, Why};
 
 /// Why the walk ended early.
 #[derive(Debug)]
 pub(super) struct Stop {
     pub(super) code: RefusalCode,
-    /// Offset in the text.
+    /// Offset in the packet.
     pub(super) at: usize,
     pub(super) expected: String,
     pub(super) found: String,
@@ -36,9 +36,10 @@ impl Stop {
     }
 }
 
-/// Only XML 1.0 in UTF-8, declared at the start.
-pub(super) fn check_declaration(declaration: &BytesDecl<'_>, at: usize) -> Result<(), Stop> {
-    if at > 0 {
+/// Only XML 1.0 in UTF-8, declared at the start, `base`. `inside` stands between `<?` and `?>`.
+pub(super) fn check_declaration(inside: &str, at: usize, base: usize) -> Result<(), Stop> {
+    let declaration = BytesDecl::from_start(BytesStart::from_content(inside, 3));
+    if at > base {
         return Err(Stop::malformed(
             at,
             "an XML declaration at the start only",
@@ -111,28 +112,28 @@ pub(super) fn control_reference(c: char, at: usize) -> Stop {
     }
 }
 
-/// The parser's words, without the text around: only names of elements are repeated.
-pub(super) fn malformed(error: &Error, at: usize) -> Stop {
-    match error {
-        Error::IllFormed(IllFormedError::MismatchedEndTag { expected, found }) => {
-            let found = if check_name(found, at).is_ok() {
+/// Why there is no token, without the text around: only names of elements are repeated.
+pub(super) fn malformed(broken: Broken) -> Stop {
+    let at = broken.at;
+    match broken.why {
+        Why::Mismatched { expected, found } => {
+            let found = if check_name(&found, at).is_ok() {
                 format!("</{found}>")
             } else {
                 "another".to_owned()
             };
             Stop::malformed(at, format!("</{expected}>"), found)
         }
-        Error::IllFormed(IllFormedError::UnmatchedEndTag(_)) => {
-            Stop::malformed(at, "no closing tag here", "one")
-        }
-        Error::IllFormed(IllFormedError::DoubleHyphenInComment) => {
-            Stop::malformed(at, "no -- inside a comment", "one")
-        }
-        Error::IllFormed(IllFormedError::UnclosedReference) => {
-            Stop::malformed(at, "& written as &amp;", "& alone")
-        }
-        Error::Syntax(syntax) => Stop::malformed(at, "well-formed XML", syntax.to_string()),
-        _ => Stop::malformed(at, "well-formed XML", "markup that is not"),
+        Why::Unmatched => Stop::malformed(at, "no closing tag here", "one"),
+        Why::DoubleHyphen => Stop::malformed(at, "no -- inside a comment", "one"),
+        Why::Ampersand => Stop::malformed(at, "& written as &amp;", "& alone"),
+        Why::Bang => Stop::malformed(at, "well-formed XML", "unknown or missed symbol in markup"),
+        Why::Unclosed(words) => Stop::malformed(at, "well-formed XML", words),
+        Why::TooLong => Stop::limit(
+            at,
+            format!("tags and comments of at most {MAX_MARKUP_BYTES} bytes"),
+            "a longer one",
+        ),
     }
 }
 
