@@ -6,7 +6,7 @@ use truc_server::demo::evidence::Evidence;
 use truc_server::demo::folders::{self, Answered};
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Process, StageError, until};
-use truc_tests::{check, play, set};
+use truc_tests::{Set, check, play, set, set_in_postgres};
 
 /// Documents on their way at each kill.
 const DOCUMENTS: u32 = 10;
@@ -53,10 +53,27 @@ const ROWS: [(Victim, &str); 24] = [
     (Victim::Sender, "adapter-answered:6"),
 ];
 
+/// The rows of the hub that are walked through with PostgreSQL as well: every step that touches the ledger.
+const ROWS_IN_POSTGRES: [(Victim, &str); 5] = [
+    (Victim::Hub, "verified:5"),
+    (Victim::Hub, "committed:1"),
+    (Victim::Hub, "published:9"),
+    (Victim::Hub, "confirmed:3"),
+    (Victim::Hub, "settled:7"),
+];
+
 #[test]
 fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
-    play(async {
-        let set = set("crash", "").await?;
+    play(async { walk(&set("crash", "").await?, &ROWS).await });
+}
+
+#[test]
+fn with_postgres_nothing_is_lost_doubled_or_invented_either() {
+    play(async { walk(&set_in_postgres("crash-postgres", "").await?, &ROWS_IN_POSTGRES).await });
+}
+
+async fn walk(set: &Set, rows: &[(Victim, &str)]) -> Result<(), StageError> {
+    {
         let stage = &set.stage;
         let (sender, recipient) = (stage.system("so-tnmt")?, stage.system("huyen-tuyen-quang")?);
         let mut hub = stage.start_hub(None)?;
@@ -72,7 +89,7 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
             "killed after", "attempted", "accepted", "lost", "duplicated", "invented"
         );
         let mut attempted = 0;
-        for (row, (victim, step)) in (0..).zip(ROWS) {
+        for (row, (victim, step)) in (0..).zip(rows) {
             let start = |crash_at: Option<&str>| match victim {
                 Victim::Hub => stage.start_hub(crash_at),
                 Victim::Sender => stage.start_adapter(sender, crash_at),
@@ -148,7 +165,7 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
         let evidence = Evidence::gather(stage, &ledger).await?;
         println!(
             "{attempted} attempted in {} kills; {}",
-            ROWS.len(),
+            rows.len(),
             evidence.line()
         );
         check(evidence.balance.total.documents == attempted as u64, || {
@@ -162,5 +179,5 @@ fn killed_after_each_step_nothing_is_lost_doubled_or_invented() {
             .await
             .map_err(|error| StageError(error.to_string()))?;
         check(report.is_sound(), || format!("{report:?}"))
-    });
+    }
 }

@@ -8,6 +8,7 @@ mod faults;
 mod journey;
 mod operator;
 mod permissions;
+mod postgres;
 mod python;
 mod refusals;
 mod signatures;

@@ -3,6 +3,8 @@
 //!
 //! Scenarios are in `it/`, golden packets in `documents/`. Tests wait for conditions, never for time.
 
+pub mod database;
+
 use std::path::{Path, PathBuf};
 use std::sync::{LazyLock, OnceLock};
 
@@ -89,6 +91,23 @@ pub async fn set(name: &str, config: &str) -> Result<Set, StageError> {
 /// # Errors
 /// [`StageError`] naming the step that failed.
 pub async fn set_on(node: &PrivateNode, name: &str, config: &str) -> Result<Set, StageError> {
+    if database::is_wanted() && !config.contains("[ledger]") {
+        let section = database::section(database::server().await?);
+        return staged(node, name, &format!("{config}\n{section}")).await;
+    }
+    staged(node, name, config).await
+}
+
+/// A stage of the sample province on the shared broker, with its ledger in PostgreSQL.
+///
+/// # Errors
+/// [`StageError`] naming the step that failed.
+pub async fn set_in_postgres(name: &str, config: &str) -> Result<Set, StageError> {
+    let section = database::section(database::server().await?);
+    staged(node().await?, name, &format!("{config}\n{section}")).await
+}
+
+async fn staged(node: &PrivateNode, name: &str, config: &str) -> Result<Set, StageError> {
     let dir = tempfile::tempdir().map_err(|error| StageError(error.to_string()))?;
     let programs = programs()?;
     // Accounts belong to the whole broker: two stages must not make the same one at the same moment.

@@ -306,7 +306,7 @@ impl PrivateServer {
 
     /// Makes the data directory, unless there is one.
     async fn make(&mut self) -> Result<(), ServerError> {
-        let secret = self.config.dir.join("password");
+        let secret = self.password_file();
         if self.data().join("PG_VERSION").exists() {
             self.password = fs::read_to_string(&secret)
                 .map_err(ServerError::io(format!("read {}", secret.display())))?

@@ -105,7 +105,11 @@ pub(super) fn problems(ledger: &Ledger) -> Vec<(&'static str, &'static str)> {
     );
     let after = url.split_once("://").map_or("", |(_, rest)| rest);
     let user = after.split_once('@').map_or("", |(user, _)| user);
-    ask(!user.is_empty(), "ledger.url", "names the user: postgres://truc@host:5432/truc");
+    ask(
+        !user.is_empty(),
+        "ledger.url",
+        "names the user: postgres://truc@host:5432/truc",
+    );
     ask(
         !user.contains(':') && !url.contains("password="),
         "ledger.url",
@@ -120,7 +124,11 @@ pub(super) fn problems(ledger: &Ledger) -> Vec<(&'static str, &'static str)> {
     ask(
         ledger.schema.len() <= SCHEMA_NAME_MAX
             && ledger.schema.bytes().all(plain)
-            && ledger.schema.bytes().next().is_some_and(|b| b.is_ascii_lowercase()),
+            && ledger
+                .schema
+                .bytes()
+                .next()
+                .is_some_and(|b| b.is_ascii_lowercase()),
         "ledger.schema",
         "has a-z, 0-9 and _, first a letter, at most 63",
     );
@@ -165,7 +173,10 @@ mod tests {
             "postgres://truc@db.tinh.vn/truc",
             "postgres://truc@db.tinh.vn/truc?sslmode=require",
         ] {
-            assert!(postgres(|l| l.url = url.to_owned()).contains(&"ledger.url"), "{url}");
+            assert!(
+                postgres(|l| l.url = url.to_owned()).contains(&"ledger.url"),
+                "{url}"
+            );
         }
         for url in [
             "postgres://truc@localhost/truc",

@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use truc_directory::{CertificateRow, Directory, Editor, ImportOptions, Validity as DatedValidity};
 use truc_envelope::seal::SealingKey;
 use truc_ledger::{DirectorySummary, Ledger, NewDirectory};
-use truc_ledger_sqlite::SqliteStore;
 use truc_model::{Clock, Random, SystemClock, SystemId, SystemRandom};
 use truc_transport::private_node::PrivateNode;
 use truc_transport::{AmqpBroker, Broker, BrokerConfig};
@@ -133,7 +132,7 @@ impl Stage {
             amqp: host_of(&admin),
             programs: setting.programs.to_owned(),
         };
-        SqliteStore::migrate(&stage.config.ledger.path)
+        crate::store::migrate(&stage.config)
             .await
             .doing("making the ledger's tables")?;
         let ledger = stage.ledger().await?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use truc_ledger::query::PAGE_MAX;
-use truc_ledger::{EventRow, Ledger, LedgerError, Store as _};
+use truc_ledger::{EventRow, Ledger, LedgerError};
 use truc_model::Sha256;
 
 use super::super::answer::Trouble;
