@@ -73,111 +73,109 @@ fn with_postgres_nothing_is_lost_doubled_or_invented_either() {
 }
 
 async fn walk(set: &Set, rows: &[(Victim, &str)]) -> Result<(), StageError> {
-    {
-        let stage = &set.stage;
-        let (sender, recipient) = (stage.system("so-tnmt")?, stage.system("huyen-tuyen-quang")?);
-        let mut hub = stage.start_hub(None)?;
-        let mut adapters = [
-            stage.start_adapter(sender, None)?,
-            stage.start_adapter(recipient, None)?,
-        ];
-        let ledger = stage.ledger().await?;
-        let today = SystemClock.today();
+    let stage = &set.stage;
+    let (sender, recipient) = (stage.system("so-tnmt")?, stage.system("huyen-tuyen-quang")?);
+    let mut hub = stage.start_hub(None)?;
+    let mut adapters = [
+        stage.start_adapter(sender, None)?,
+        stage.start_adapter(recipient, None)?,
+    ];
+    let ledger = stage.ledger().await?;
+    let today = SystemClock.today();
 
-        println!(
-            "\n{:<32} {:>9} {:>8} {:>5} {:>10} {:>8}",
-            "killed after", "attempted", "accepted", "lost", "duplicated", "invented"
-        );
-        let mut attempted = 0;
-        for (row, (victim, step)) in (0..).zip(rows) {
-            let start = |crash_at: Option<&str>| match victim {
-                Victim::Hub => stage.start_hub(crash_at),
-                Victim::Sender => stage.start_adapter(sender, crash_at),
-                Victim::Recipient => stage.start_adapter(recipient, crash_at),
-            };
-            let process: &mut Process = match victim {
-                Victim::Hub => &mut hub,
-                Victim::Sender => &mut adapters[0],
-                Victim::Recipient => &mut adapters[1],
-            };
-            process.stop()?;
-            *process = start(Some(step))?;
+    println!(
+        "\n{:<32} {:>9} {:>8} {:>5} {:>10} {:>8}",
+        "killed after", "attempted", "accepted", "lost", "duplicated", "invented"
+    );
+    let mut attempted = 0;
+    for (row, &(victim, step)) in (0..).zip(rows) {
+        let start = |crash_at: Option<&str>| match victim {
+            Victim::Hub => stage.start_hub(crash_at),
+            Victim::Sender => stage.start_adapter(sender, crash_at),
+            Victim::Recipient => stage.start_adapter(recipient, crash_at),
+        };
+        let process: &mut Process = match victim {
+            Victim::Hub => &mut hub,
+            Victim::Sender => &mut adapters[0],
+            Victim::Recipient => &mut adapters[1],
+        };
+        process.stop()?;
+        *process = start(Some(step))?;
 
-            let names: Vec<String> = (0..DOCUMENTS).map(|n| format!("row-{row}-{n}")).collect();
-            for (n, name) in (0..).zip(&names) {
-                let packet = Draft {
-                    urgency: if n % 3 == 0 {
-                        Urgency::Urgent
-                    } else {
-                        Urgency::Normal
-                    },
-                    filler: n as usize * 3000,
-                    ..Draft::letter(ENVIRONMENT, &DISTRICTS, row * 100 + n, today)
-                }
-                .packet();
-                folders::send(sender, name, &packet)?;
-                attempted += 1;
+        let names: Vec<String> = (0..DOCUMENTS).map(|n| format!("row-{row}-{n}")).collect();
+        for (n, name) in (0..).zip(&names) {
+            let packet = Draft {
+                urgency: if n % 3 == 0 {
+                    Urgency::Urgent
+                } else {
+                    Urgency::Normal
+                },
+                filler: n as usize * 3000,
+                ..Draft::letter(ENVIRONMENT, &DISTRICTS, row * 100 + n, today)
             }
-            until(&format!("{victim:?} to die at {step}"), async || {
-                process.ended().ok().flatten()
-            })
-            .await?;
-            *process = start(None)?;
-
-            let mut accepted = 0;
-            for name in &names {
-                match folders::answer(sender, name).await? {
-                    Answered::Receipt(_) => accepted += 1,
-                    Answered::Refusal(refusal) => {
-                        return Err(StageError(format!("{name} was refused: {refusal}")));
-                    }
-                }
-            }
-            until("everything to be taken", async || {
-                let counts = ledger.inbox_counts().await.ok()?;
-                counts
-                    .iter()
-                    .all(|c| c.scheduled + c.leased + c.forwarded == 0)
-                    .then_some(())
-            })
-            .await?;
-            // 01 of each recipient is back at the sender: the way back survives the kill, too.
-            until("both 01 of each document", async || {
-                let arrived = folders::statuses(sender).len();
-                (arrived == attempted * 2).then_some(())
-            })
-            .await?;
-            let evidence = Evidence::gather(stage, &ledger).await?;
-            println!(
-                "{:<32} {:>9} {:>8} {:>5} {:>10} {:>8}",
-                format!("{victim:?} {step}"),
-                DOCUMENTS,
-                accepted,
-                evidence.lost,
-                evidence.duplicated,
-                evidence.invented
-            );
-            check(accepted == DOCUMENTS, || {
-                format!("{step}: {accepted} of {DOCUMENTS} accepted")
-            })?;
-            check(evidence.holds(), || format!("{step}: {evidence:?}"))?;
+            .packet();
+            folders::send(sender, name, &packet)?;
+            attempted += 1;
         }
+        until(&format!("{victim:?} to die at {step}"), async || {
+            process.ended().ok().flatten()
+        })
+        .await?;
+        *process = start(None)?;
+
+        let mut accepted = 0;
+        for name in &names {
+            match folders::answer(sender, name).await? {
+                Answered::Receipt(_) => accepted += 1,
+                Answered::Refusal(refusal) => {
+                    return Err(StageError(format!("{name} was refused: {refusal}")));
+                }
+            }
+        }
+        until("everything to be taken", async || {
+            let counts = ledger.inbox_counts().await.ok()?;
+            counts
+                .iter()
+                .all(|c| c.scheduled + c.leased + c.forwarded == 0)
+                .then_some(())
+        })
+        .await?;
+        // 01 of each recipient is back at the sender: the way back survives the kill, too.
+        until("both 01 of each document", async || {
+            let arrived = folders::statuses(sender).len();
+            (arrived == attempted * 2).then_some(())
+        })
+        .await?;
         let evidence = Evidence::gather(stage, &ledger).await?;
         println!(
-            "{attempted} attempted in {} kills; {}",
-            rows.len(),
-            evidence.line()
+            "{:<32} {:>9} {:>8} {:>5} {:>10} {:>8}",
+            format!("{victim:?} {step}"),
+            DOCUMENTS,
+            accepted,
+            evidence.lost,
+            evidence.duplicated,
+            evidence.invented
         );
-        check(evidence.balance.total.documents == attempted as u64, || {
-            format!("{evidence:?}")
+        check(accepted == DOCUMENTS, || {
+            format!("{step}: {accepted} of {DOCUMENTS} accepted")
         })?;
-        check(evidence.balance.total.taken == 2 * attempted as u64, || {
-            format!("{evidence:?}")
-        })?;
-        let report = ledger
-            .verify(&truc_ledger::VerifyOptions::default())
-            .await
-            .map_err(|error| StageError(error.to_string()))?;
-        check(report.is_sound(), || format!("{report:?}"))
+        check(evidence.holds(), || format!("{step}: {evidence:?}"))?;
     }
+    let evidence = Evidence::gather(stage, &ledger).await?;
+    println!(
+        "{attempted} attempted in {} kills; {}",
+        rows.len(),
+        evidence.line()
+    );
+    check(evidence.balance.total.documents == attempted as u64, || {
+        format!("{evidence:?}")
+    })?;
+    check(evidence.balance.total.taken == 2 * attempted as u64, || {
+        format!("{evidence:?}")
+    })?;
+    let report = ledger
+        .verify(&truc_ledger::VerifyOptions::default())
+        .await
+        .map_err(|error| StageError(error.to_string()))?;
+    check(report.is_sound(), || format!("{report:?}"))
 }

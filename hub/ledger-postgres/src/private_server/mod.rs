@@ -185,14 +185,22 @@ impl PrivateServer {
     /// The address of a database, for the administrator.
     #[must_use]
     pub fn url(&self, database: &str) -> String {
-        format!(
-            "{}?sslmode=disable",
-            self.url_of(Self::ADMIN, &self.password, database)
-        )
+        let (user, password) = (Self::ADMIN, &self.password);
+        let port = self.port;
+        format!("postgres://{user}:{password}@127.0.0.1:{port}/{database}?sslmode=disable")
     }
 
-    fn url_of(&self, user: &str, password: &str, database: &str) -> String {
-        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}", self.port)
+    /// The same without the password, as a configuration has it.
+    #[must_use]
+    pub fn url_without_password(&self, database: &str) -> String {
+        let (user, port) = (Self::ADMIN, self.port);
+        format!("postgres://{user}@127.0.0.1:{port}/{database}?sslmode=disable")
+    }
+
+    /// The file that has the password; this process may read it.
+    #[must_use]
+    pub fn password_file(&self) -> PathBuf {
+        self.config.dir.join("password")
     }
 
     /// The port on 127.0.0.1; the same after each start.
