@@ -13,6 +13,7 @@ mod fault;
 mod fold;
 mod kept;
 mod limits;
+mod next;
 mod read;
 mod row;
 mod save;
@@ -44,6 +45,12 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 /// Where the write-ahead log is cut back to after a checkpoint, in bytes.
 pub const WAL_KEPT_BYTES: u32 = 64 << 20;
 
+/// Pages that are kept in memory while a ledger is filled, in KiB.
+const FILL_CACHE_KIB: u32 = 256 << 10;
+
+/// Pages in the write-ahead log before it is folded while a ledger is filled.
+const FILL_CHECKPOINT_PAGES: u32 = 100_000;
+
 /// Mode of a new ledger: it holds whole documents, so its owner alone may read it.
 const FILE_MODE: u32 = 0o600;
 
@@ -62,14 +69,30 @@ impl SqliteStore {
     /// [`StoreError::Schema`] when there is none (found 0), or when it is older or newer than this program:
     /// then `truc migrate` or a newer program is needed. Other [`StoreError`]s when it cannot be opened.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let found = Self::schema_version(path.as_ref()).await?;
+        Self::open_as(path.as_ref(), options(path.as_ref())).await
+    }
+
+    /// Opens a ledger to fill it with very much: large caches, and no flush at each commit, so that the last commits
+    /// may be lost with the power, though never a part of one. For making ledgers; no hub may run on it.
+    ///
+    /// # Errors
+    /// As [`SqliteStore::open`].
+    pub async fn open_to_fill(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        let options = options(path.as_ref())
+            .synchronous(SqliteSynchronous::Normal)
+            .pragma("cache_size", format!("-{FILL_CACHE_KIB}"))
+            .pragma("wal_autocheckpoint", FILL_CHECKPOINT_PAGES.to_string());
+        Self::open_as(path.as_ref(), options).await
+    }
+
+    async fn open_as(path: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
+        let found = Self::schema_version(path).await?;
         if found != SCHEMA_VERSION {
             return Err(StoreError::Schema {
                 found,
                 expected: SCHEMA_VERSION,
             });
         }
-        let options = options(path.as_ref());
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)

@@ -18,7 +18,7 @@ use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
 use truc_ledger::store::{
-    AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX,
+    AMENDING_MAX, Choice, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX,
 };
 use truc_ledger::{StoreError, Transaction};
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
@@ -26,7 +26,7 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, Syst
 use crate::column::Columns as _;
 use crate::fault::store_error;
 use crate::fold::Fold;
-use crate::{kept, limits, row, save, waiting};
+use crate::{kept, limits, next, row, save, waiting};
 
 /// Most keys in one look-up.
 const KEYS_MAX: usize = 500;
@@ -294,17 +294,9 @@ impl Transaction for SqliteTransaction {
         room: usize,
         max: usize,
     ) -> Result<Vec<InboxQueue>, StoreError> {
-        // Steps from system to system along the index, however many rows each has.
-        let statement = "WITH RECURSIVE s (system) AS (\
-             SELECT min(system) FROM outbox WHERE awaits_taken = 1 \
-             UNION ALL SELECT (SELECT min(system) FROM outbox WHERE awaits_taken = 1 AND system > s.system) \
-             FROM s WHERE s.system IS NOT NULL) \
-             SELECT s.system, \
-             (SELECT count(*) FROM outbox AS o WHERE o.awaits_taken = 1 AND o.system = s.system \
-             AND o.place = 'forwarded') + \
-             (SELECT count(*) FROM outbox AS o WHERE o.awaits_taken = 1 AND o.system = s.system \
-             AND o.place = 'leased' AND o.moment > $1) AS in_inbox \
-             FROM s WHERE s.system IS NOT NULL";
+        let statement = "SELECT s.system, (SELECT count(*) FROM outbox AS o WHERE o.awaits_taken = 1 \
+             AND o.place <> 'waiting' AND o.system = s.system AND (o.place = 'forwarded' OR o.moment > $1)) AS in_inbox \
+             FROM (SELECT DISTINCT system FROM outbox WHERE awaits_taken = 1) AS s";
         let rows = sqlx::query(statement)
             .bind(now.as_microsecond())
             .fetch_all(self.db()?)
@@ -327,6 +319,32 @@ impl Transaction for SqliteTransaction {
             }
         }
         Ok(queues)
+    }
+
+    async fn next_out(&mut self, choice: &Choice<'_>) -> Result<Vec<OutboxRow>, StoreError> {
+        next::next_out(self.db()?, choice).await
+    }
+
+    async fn answers_but(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        resting: &[SystemId],
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        if resting.is_empty() {
+            return self.waiting_answers(now, max).await;
+        }
+        let statement = "SELECT * FROM outbox INDEXED BY outbox_answers WHERE awaits_taken = 0 AND \
+             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
+             AND system NOT IN (SELECT value FROM json_each($3)) ORDER BY event, line LIMIT $2";
+        let rows = sqlx::query(statement)
+            .bind(now.as_microsecond())
+            .bind(limit(max))
+            .bind(json!(resting).to_string())
+            .fetch_all(self.db()?)
+            .await
+            .map_err(store_error)?;
+        rows.iter().map(row::outbox).collect()
     }
 
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
@@ -370,7 +388,7 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn forwarded_to(&mut self, system: &SystemId, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let statement = "SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $1 AND place = 'forwarded' \
+        let statement = "SELECT * FROM outbox WHERE awaits_taken = 1 AND place <> 'waiting' AND system = $1 AND place = 'forwarded' \
              AND recalled = 0 ORDER BY moment, event, line LIMIT $2";
         let rows = sqlx::query(statement)
             .bind(system.as_str())
@@ -482,8 +500,8 @@ impl SqliteTransaction {
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let statement = "SELECT * FROM (SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $2 AND recalled = 0 \
              AND place = 'waiting' AND (moment IS NULL OR moment <= $1) ORDER BY priority DESC, event, line LIMIT $3) \
-             UNION ALL SELECT * FROM (SELECT * FROM outbox WHERE awaits_taken = 1 AND system = $2 AND recalled = 0 \
-             AND place = 'leased' AND moment <= $1 ORDER BY priority DESC, event, line LIMIT $3)";
+             UNION ALL SELECT * FROM (SELECT * FROM outbox WHERE awaits_taken = 1 AND place <> 'waiting' AND system = $2 \
+             AND recalled = 0 AND place = 'leased' AND moment <= $1 ORDER BY priority DESC, event, line LIMIT $3)";
         let rows = sqlx::query(statement)
             .bind(now.as_microsecond())
             .bind(system)

@@ -392,6 +392,9 @@ pub struct ClaimRequest {
     pub window: u32,
     /// By how many more an inbox may be filled with urgent ones.
     pub urgent_extra: u32,
+    /// Inboxes left alone for now, because the broker takes nothing for them: what waits for them is not tried,
+    /// and holds up nobody else.
+    pub resting: Vec<SystemId>,
 }
 
 impl ClaimRequest {
@@ -407,6 +410,7 @@ impl ClaimRequest {
             bytes_max: 64 << 20,
             window: 100,
             urgent_extra: 50,
+            resting: Vec::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, RefusalCode, Sha256, SystemId};
+use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, RefusalCode, Sha256, SystemId, Urgency};
 
 use crate::alert::{AlertSnapshot, AlertTransaction};
 use crate::body::{Body, LeavingBody, MayRead};
@@ -82,6 +82,76 @@ pub struct InboxQueue {
     pub waiting: Vec<OutboxRow>,
 }
 
+/// How many untaken documents and statuses one inbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// Of those that are not urgent.
+    pub normal: u64,
+    /// By how many more it may be filled with urgent ones.
+    pub urgent_extra: u64,
+}
+
+impl Window {
+    /// How many urgent ones it holds: no inbox holds more.
+    #[must_use]
+    pub const fn beyond(self) -> u64 {
+        self.normal.saturating_add(self.urgent_extra)
+    }
+
+    /// Whether an inbox that holds so many takes one more of this priority.
+    #[must_use]
+    pub const fn takes(self, in_inbox: u64, priority: u8) -> bool {
+        let urgent = priority > Urgency::Normal.number();
+        in_inbox < if urgent { self.beyond() } else { self.normal }
+    }
+
+    /// Leaves of these, which are in their order, those that still fit into an inbox that holds so many. They are
+    /// the first ones: the urgent come before the others.
+    pub fn fit(self, mut in_inbox: u64, waiting: &mut Vec<OutboxRow>) {
+        let fitting = waiting.iter().take_while(|row| {
+            let fits = self.takes(in_inbox, row.priority);
+            in_inbox += 1;
+            fits
+        });
+        let fitting = fitting.count();
+        waiting.truncate(fitting);
+    }
+}
+
+/// What a claim asks for among documents and statuses.
+#[derive(Debug, Clone, Copy)]
+pub struct Choice<'a> {
+    /// What can be claimed at this moment.
+    pub now: Timestamp,
+    /// How much each inbox holds.
+    pub window: Window,
+    /// At most so many messages.
+    pub max: usize,
+    /// Inboxes that are left alone.
+    pub resting: &'a [SystemId],
+}
+
+/// [`Transaction::next_out`], written simply: back ends that do it quickly are compared with this.
+///
+/// # Errors
+/// [`StoreError`] when the back end fails.
+pub async fn next_out_by_queues<T: Transaction + ?Sized>(
+    tx: &mut T,
+    choice: &Choice<'_>,
+) -> Result<Vec<OutboxRow>, StoreError> {
+    let room = usize::try_from(choice.window.beyond()).unwrap_or(usize::MAX);
+    let mut chosen = Vec::new();
+    for mut queue in tx.inbox_queues(choice.now, room, choice.max).await? {
+        if !choice.resting.contains(&queue.system) {
+            choice.window.fit(queue.in_inbox, &mut queue.waiting);
+            chosen.append(&mut queue.waiting);
+        }
+    }
+    chosen.sort_by_key(OutboxRow::order);
+    chosen.truncate(choice.max);
+    Ok(chosen)
+}
+
 /// One writing transaction. Dropped without [`Transaction::commit`] it leaves nothing.
 #[async_trait]
 pub trait Transaction: AlertTransaction {
@@ -128,6 +198,30 @@ pub trait Transaction: AlertTransaction {
         room: usize,
         max: usize,
     ) -> Result<Vec<InboxQueue>, StoreError>;
+    /// The documents and statuses to hand out next: of each inbox those that fit its window, and of all these the
+    /// first in [`OutboxRow::order`], in that order.
+    async fn next_out(&mut self, choice: &Choice<'_>) -> Result<Vec<OutboxRow>, StoreError> {
+        next_out_by_queues(self, choice).await
+    }
+    /// As [`Transaction::waiting_answers`], without those to inboxes that rest.
+    async fn answers_but(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        resting: &[SystemId],
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let mut look_at = max;
+        loop {
+            let mut rows = self.waiting_answers(now, look_at).await?;
+            let all = rows.len() < look_at;
+            rows.retain(|row| !resting.contains(&row.system));
+            if all || rows.len() >= max {
+                rows.truncate(max);
+                return Ok(rows);
+            }
+            look_at = look_at.saturating_mul(4).max(1);
+        }
+    }
     /// Receipts, refusals and notices that can be claimed at `now`, oldest first, at most `max`.
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError>;
     /// Orders that must overtake ([`OutboxRow::is_order`]) and can be claimed at `now`, oldest first, at most

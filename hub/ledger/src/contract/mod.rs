@@ -10,9 +10,10 @@
     reason = "a test suite: each case is named for what it checks, and fails by panicking"
 )]
 
+pub mod aged;
 pub mod alerts;
-pub mod change_kit;
 pub mod apart;
+pub mod change_kit;
 pub mod changes;
 pub mod documents;
 pub mod forwarding;
@@ -23,6 +24,7 @@ pub mod kit;
 pub mod limits;
 #[cfg(test)]
 mod lives;
+pub mod next;
 pub mod operator;
 pub mod questions;
 pub mod reorganise;
@@ -64,6 +66,10 @@ impl Bench for MemoryBench {
 macro_rules! contract_tests {
     ($bench:expr) => {
         $crate::contract_tests! { @cases $bench;
+            next {
+                what_goes_out_next_is_found_the_same_in_every_way,
+                an_inbox_that_rests_holds_up_nobody,
+            }
             documents {
                 a_document_is_accepted_with_all_that_belongs_to_it,
                 the_same_key_and_bytes_get_the_first_receipt_again,
@@ -192,12 +198,6 @@ macro_rules! contract_tests {
                 a_body_of_two_documents_goes_with_the_last,
                 a_deletion_is_bounded,
             }
-            limits {
-                limits_run_from_taken_until_they_are_met,
-                an_answer_is_expected_of_who_has_the_document,
-                each_level_is_told_once,
-                an_order_itself_is_not_to_be_accepted,
-                an_update_is_a_document_to_those_it_adds,
             apart {
                 a_body_apart_goes_the_whole_way_without_its_bytes,
                 bodies_apart_cost_a_claim_nothing,
@@ -208,6 +208,12 @@ macro_rules! contract_tests {
                 words_about_leaving_bodies_are_bounded,
                 whoever_sends_or_gets_a_body_may_read_it,
             }
+            limits {
+                limits_run_from_taken_until_they_are_met,
+                an_answer_is_expected_of_who_has_the_document,
+                each_level_is_told_once,
+                an_order_itself_is_not_to_be_accepted,
+                an_update_is_a_document_to_those_it_adds,
                 what_is_late_is_listed_by_urgency_age_and_party,
                 too_many_limits_in_one_call,
                 documents_that_came_late_are_listed,

@@ -4,6 +4,8 @@
 //! that is dropped, pictures that later commits do not change.
 
 mod alerts;
+#[cfg(any(test, feature = "contract"))]
+mod carry;
 mod kept;
 mod limits;
 mod read;
@@ -18,9 +20,9 @@ use tokio::sync::RwLock;
 use truc_model::{AlertPostUid, AlertUid, DeliveryUid, DocumentIdentity, DocumentUid, Sha256};
 
 use crate::alert::{AlertPost, AlertRow, AllowanceRow};
+use crate::body::{Body, LeavingBody};
 use crate::command::SubmissionKey;
 use crate::error::StoreError;
-use crate::body::{Body, LeavingBody};
 use crate::event::{EventRow, Head};
 use crate::limit::{LimitKey, LimitRow};
 use crate::retention::BodyDeletedRow;
@@ -32,11 +34,11 @@ use crate::store::{DeliveryOwner, NumberKey, Snapshot, Store, Transaction};
 /// The tables. All are ordered maps, so that one helper can undo any change.
 #[derive(Debug, Default)]
 struct Tables {
+    /// The end of the chain that this ledger continues, when it is kept elsewhere.
+    start: Option<Head>,
     events: BTreeMap<u64, EventRow>,
     bodies: BTreeMap<Sha256, Body>,
     leaving: BTreeMap<Sha256, LeavingBody>,
-    /// The end of the chain that this ledger continues, when it is kept elsewhere.
-    start: Option<Head>,
     deletions: BTreeMap<(Sha256, u64), BodyDeletedRow>,
     documents: BTreeMap<DocumentUid, DocumentRow>,
     by_identity: BTreeMap<(DocumentIdentity, u64), DocumentUid>,

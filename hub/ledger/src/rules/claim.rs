@@ -7,8 +7,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
+use truc_model::Sha256;
 use truc_model::wire::AttachmentWords;
-use truc_model::{Sha256, Urgency};
 
 use crate::body::Body;
 use crate::command::{ClaimRequest, PublishFailure};
@@ -19,7 +19,7 @@ use crate::rows::{OutboxBody, OutboxPlace, OutboxRow};
 use crate::rules::forward::after;
 use crate::rules::work::Work;
 use crate::rules::{load, orders};
-use crate::store::{InboxQueue, Transaction};
+use crate::store::{Choice, Transaction, Window};
 
 /// How long a message whose bytes are missing or damaged is left alone before it is looked at again: the
 /// operator may have restored them. Until then it does not hold up the others.
@@ -31,26 +31,32 @@ pub(super) async fn claim(
     work: &mut Work,
     request: &ClaimRequest,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let beyond = request.window.saturating_add(request.urgent_extra);
-    let room = usize::try_from(beyond).unwrap_or(usize::MAX);
+    let window = Window {
+        normal: request.window.into(),
+        urgent_extra: request.urgent_extra.into(),
+    };
     let mut chosen = Vec::new();
-    if room > 0 && request.max > 0 {
-        let queues = tx.inbox_queues(work.now, room, request.max).await?;
-        chosen = queues
-            .into_iter()
-            .flat_map(|queue| within_window(queue, request))
-            .filter(|row| !row.is_order())
-            .collect();
-        chosen.sort_by_key(OutboxRow::order);
-        chosen.truncate(request.max);
+    if window.beyond() > 0 && request.max > 0 {
+        let choice = Choice {
+            now: work.now,
+            window,
+            max: request.max,
+            resting: &request.resting,
+        };
+        chosen = tx.next_out(&choice).await?;
+        chosen.retain(|row| !row.is_order());
     }
     let mut rows = Vec::new();
     if request.answers_max > 0 {
-        rows = tx.waiting_answers(work.now, request.answers_max).await?;
+        rows = tx
+            .answers_but(work.now, request.answers_max, &request.resting)
+            .await?;
     }
     // What calls back documents that lie in an inbox must get in, however full it is.
     if request.max > 0 {
-        rows.append(&mut tx.waiting_orders(work.now, request.max).await?);
+        let mut orders = tx.waiting_orders(work.now, request.max).await?;
+        orders.retain(|row| !request.resting.contains(&row.system));
+        rows.append(&mut orders);
     }
     rows.append(&mut chosen);
     let apart = apart(tx, &rows, request.bytes_max).await?;
@@ -59,21 +65,6 @@ pub(super) async fn claim(
         return Ok(Vec::new());
     }
     lease(tx, work, request, rows).await
-}
-
-/// What still fits into one inbox.
-fn within_window(queue: InboxQueue, request: &ClaimRequest) -> Vec<OutboxRow> {
-    let mut inside = queue.in_inbox;
-    let window = u64::from(request.window);
-    let beyond = window + u64::from(request.urgent_extra);
-    let mut fitting = queue.waiting;
-    fitting.retain(|row| {
-        let urgent = row.priority > Urgency::Normal.number();
-        let fits = inside < if urgent { beyond } else { window };
-        inside += u64::from(fits);
-        fits
-    });
-    fitting
 }
 
 /// Those bodies of these messages that are apart; not asked when it does not matter.
