@@ -1,6 +1,8 @@
 //! Puts the parts together: ledger, broker, rules, flow. What `truc serve` runs, and what tests run
 //! inside their own process.
 
+mod bodies;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,7 @@ use crate::alert::service::Alerts;
 use crate::alert::signal::{Bell, raised_by};
 use crate::config::{self, Config};
 use crate::deadlines::{self, DeadlinesFileError};
+use crate::flow::bodies::{Bodies, LARGE_AT_ONCE};
 use crate::flow::clean::{CLEAN_EVERY, Cleaner};
 use crate::flow::deliver::{DeliverError, Deliverer};
 use crate::flow::ingest::Intakes;
@@ -238,6 +241,7 @@ impl App {
     /// # Errors
     /// [`AppError`], naming what is missing.
     pub async fn connect(
+    bodies: Option<Bodies>,
         config: Config,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -245,7 +249,7 @@ impl App {
         let ledger = open_ledger(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
         let broker = AmqpBroker::start(broker_config(&config, "hub")?);
         let app = Self::new(config, broker, ledger, clock).with_pdf_worker(Program::own());
-        Ok(Self { random, ..app })
+        Ok(Self { random, bodies, ..app })
     }
 
     /// A hub on parts one already has.
@@ -253,6 +257,7 @@ impl App {
     pub fn new(config: Config, broker: Arc<dyn Broker>, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
         Self {
             config,
+        let bodies = bodies::open(&config, &ledger, &clock, &random).await?;
             broker,
             ledger,
             clock,
@@ -267,6 +272,7 @@ impl App {
     pub fn with_pdf_worker(self, program: Program) -> Self {
         Self {
             pdfs: Some(program),
+            bodies: None,
             ..self
         }
     }
@@ -293,6 +299,7 @@ impl App {
         // Nobody judges by these: the ones in force are read when the broker is there. But that it is not there,
         // or the disk is full, must be told while the hub waits.
         let nothing = Trust::new::<&[u8]>(&[]).map_err(|source| {
+            bodies,
             let key = "seal.anchors";
             AppError::Trust(FilesError::Unusable { key, source })
         })?;
@@ -304,7 +311,7 @@ impl App {
             ledger: ledger.clone(),
             broker: Arc::clone(&broker),
             clock: Arc::clone(&clock),
-            random,
+            random: Arc::clone(&random),
             rules: rules_out.clone(),
             orders: alert_orders,
         };
@@ -375,6 +382,8 @@ impl App {
             broker: Arc::clone(&broker),
             ledger: ledger.clone(),
             clock: Arc::clone(&clock),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            bodies: bodies.clone(),
             settings: config.delivery.clone(),
             owner: hub.clone(),
             hub_code: config.hub.code.clone(),
@@ -396,7 +405,12 @@ impl App {
         parts.spawn(async move {
             cleaner.run(cleaner_stop).await;
             Ok(())
+            bodies: bodies.clone(),
         });
+        if let Some(apart) = &bodies {
+            let rules = intakes.rules.clone();
+            bodies::start(apart, &config, random.as_ref(), rules, &mut parts, &stop).await?;
+        }
         let nightly = Nightly {
             ledger: ledger.clone(),
             clock: Arc::clone(&clock),

@@ -125,6 +125,7 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         // Raised by the ledger, in the commit that records it: dead letters, odd words of `taken`, what is
         // parked, a lost inbox, damaged bodies, limits that ran out, defects that cost a message its way.
         Event::DeadLetter { .. }
+        | Event::BodyGone { .. }
         | Event::CheckFailed { .. }
         | Event::GivenUp { .. }
         | Event::Taken { .. }
@@ -148,6 +149,13 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         | Event::Retention { .. }
         | Event::Trust { .. } => None,
     }
+        | Event::BodiesServed { .. }
+        | Event::BodyStored { .. }
+        | Event::BodyRefused { .. }
+        | Event::BodyStoreFault { .. }
+        | Event::BodyUnreadable { .. }
+        | Event::BodiesLeft { .. }
+        | Event::BodiesSwept { .. }
 }
 
 /// The file's name and the list's place in it: folders are nobody's business.

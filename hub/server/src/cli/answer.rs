@@ -195,6 +195,7 @@ impl From<AppError> for Trouble {
             }
             AppError::Directory(_) => "restore the ledger from its backup, or import the directory again",
             AppError::Url(_) => "correct broker.url in the configuration",
+            AppError::Bodies(_) => "correct [bodies] in the configuration; the log names the file, address or bucket",
             AppError::Deliver(_) | AppError::Task(_) | AppError::PartEnded => {
                 "see the log; the hub can be started again, nothing accepted is lost"
             }

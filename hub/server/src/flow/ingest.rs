@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use truc_bodies::Pin;
 use truc_ledger::{Ledger, Note};
 use truc_model::wire::Intake;
 use truc_model::{Clock, MessageId, Sha256, SystemId, crash};
 use truc_transport::{Broker, BrokerError, Consumer, Delivery, Settlement};
 
+use super::bodies::{self, Bodies, COMMIT_WITHIN};
 use super::inspect::{Pdfs, inspect};
 use super::record::{self, Outcome, RETRY_MAX, RETRY_MIN, Recorded, Unrecorded};
 use super::route::{Routed, route};
@@ -37,6 +39,10 @@ pub struct Intakes {
     pub clock: Arc<dyn Clock>,
     /// Bound on checks that run at once: they are work for processors, not waiting.
     pub workers: Arc<Semaphore>,
+    /// Bound on those of them that look at a body apart ([`bodies::LARGE_AT_ONCE`]).
+    pub large: Arc<Semaphore>,
+    /// Bodies apart; `None`: this hub takes none.
+    pub bodies: Option<Bodies>,
     /// Looks at attached PDFs; `None`: nobody does.
     pub pdfs: Option<Pool>,
 }
@@ -108,11 +114,7 @@ impl Intakes {
     async fn handle(&self, intake: Intake, delivery: Delivery) {
         crash::reach("received");
         let (message, settlement) = delivery.into_parts();
-        let received = Received {
-            intake,
-            message,
-            received_at: self.clock.now(),
-        };
+        let received = Received::new(intake, message, self.clock.now());
         let settled = match intake {
             Intake::Taken => track::taken(self, received, settlement).await,
             Intake::Document | Intake::Status => self.submission(received, settlement).await,
@@ -122,13 +124,34 @@ impl Intakes {
         }
     }
 
-    async fn submission(&self, received: Received, settlement: Settlement) -> bool {
+    async fn submission(&self, mut received: Received, settlement: Settlement) -> bool {
+        match bodies::locate(self.bodies.as_ref(), &mut received).await {
+            Ok(None) => self.examine(received, settlement, &mut None).await,
+            Ok(pin @ Some(_)) => {
+                let mut pin = pin;
+                let settled = self.examine(received, settlement, &mut pin).await;
+                if let (Some(bodies), Some(pin)) = (&self.bodies, pin) {
+                    bodies.release(pin).await;
+                }
+                settled
+            }
+            // The store has a fault: told already. The message comes again.
+            Err(_) => settlement.requeue().await.is_ok(),
+        }
+    }
+
+    /// Checks and records. A pin that is left was not needed.
+    async fn examine(&self, received: Received, settlement: Settlement, pin: &mut Option<Pin>) -> bool {
+        let large = match pin {
+            Some(_) => self.large.clone().acquire_owned().await.ok(),
+            None => None,
+        };
         let Ok(permit) = self.workers.clone().acquire_owned().await else {
             return false;
         };
         let rules = self.rules.borrow().clone();
         let checked = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+            let _permits = (permit, large);
             check(received, &rules)
         })
         .await;
@@ -138,14 +161,23 @@ impl Intakes {
             // The runtime is going down: the broker keeps the message.
             Err(_) => return false,
         };
+        if let Checked::Unreadable(error) = checked {
+            emit(Event::BodyUnreadable { error: &error });
+            tokio::time::sleep(RETRY_MAX).await;
+            return settlement.requeue().await.is_ok();
+        }
         if let Checked::Routed(routed, pdfs) = &mut checked {
             inspect(self.pdfs.as_ref(), std::mem::take(pdfs), routed).await;
         }
         loop {
             let recorded = match &checked {
-                Checked::Routed(routed, _) => record::record(&self.ledger, routed).await,
+                Checked::Routed(routed, _) => match self.record(routed, pin).await {
+                    Some(recorded) => recorded,
+                    // The body is not sure to be there any more: all of it once more.
+                    None => return settlement.requeue().await.is_ok(),
+                },
                 Checked::Refused(refused) => record::record_refusal(&self.ledger, refused).await,
-                Checked::Defect => {
+                Checked::Unreadable(_) | Checked::Defect => {
                     emit(Event::CheckFailed {
                         intake: evidence.intake,
                     });
@@ -171,6 +203,24 @@ impl Intakes {
                 }
             };
         }
+    }
+
+    /// Commits, and with a body apart only while its pin holds. `None`: it does not, and nothing is sure.
+    async fn record(&self, routed: &Routed, pin: &mut Option<Pin>) -> Option<Result<Recorded, Unrecorded>> {
+        let (Some(bodies), Some(held)) = (&self.bodies, pin.as_ref()) else {
+            return Some(record::record(&self.ledger, routed).await);
+        };
+        if !bodies.holds(held) {
+            return None;
+        }
+        let committing = tokio::time::timeout(COMMIT_WITHIN, record::record(&self.ledger, routed));
+        let recorded = committing.await.ok()?;
+        if recorded.is_ok()
+            && let Some(held) = pin.take()
+        {
+            bodies.recorded(held).await;
+        }
+        Some(recorded)
     }
 
     /// Whether a message that the ledger does not take is to go to the dead letters, so that it blocks nobody
@@ -210,7 +260,7 @@ impl Evidence {
                 .and_then(|id| SystemId::new(id).ok()),
             message_id: properties.message_id.as_deref().and_then(|id| id.parse().ok()),
             sha256,
-            size: received.message.body.len() as u64,
+            size: received.size(),
         }
     }
 
@@ -230,17 +280,22 @@ impl Evidence {
 enum Checked {
     Routed(Box<Routed>, Pdfs),
     Refused(Box<Refused>),
+    /// The packet could not be read where it lies.
+    Unreadable(std::io::Error),
     /// They panicked.
     Defect,
 }
 
 fn check(received: Received, rules: &Rules) -> (Checked, Evidence) {
     // A panic is caught, or the message would hold its place of the prefetch for ever and nobody be told.
-    let Ok(examined) = catch_unwind(AssertUnwindSafe(|| examine(&received, rules))) else {
-        let sha256 = Sha256::of(&received.message.body);
+    let Ok(mut examined) = catch_unwind(AssertUnwindSafe(|| examine(&received, rules))) else {
+        let sha256 = received.sha256();
         return (Checked::Defect, Evidence::of(&received, sha256));
     };
     let evidence = Evidence::of(&received, examined.sha256());
+    if let Some(error) = examined.take_unreadable() {
+        return (Checked::Unreadable(error), evidence);
+    }
     let checked = catch_unwind(AssertUnwindSafe(|| match examined.conclude(received, rules) {
         Ok(verified) => {
             let pdfs = Pdfs::of(&verified);

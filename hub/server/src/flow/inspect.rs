@@ -6,7 +6,8 @@
 
 use std::sync::Arc;
 
-use truc_envelope::{Attachment, Packet, SniffedType, decode_attachment};
+use truc_bodies::LocalBody;
+use truc_envelope::{Attachment, Packet, SniffedType, decode_attachment_from};
 use truc_model::ParkCause;
 
 use super::route::Routed;
@@ -15,24 +16,54 @@ use crate::inspect::Pool;
 
 /// The PDFs of a document, each with its place among the attachments.
 #[derive(Debug, Default)]
-pub struct Pdfs(Vec<(usize, Attachment)>);
+pub struct Pdfs {
+    found: Vec<(usize, Attachment)>,
+    file: Option<Arc<LocalBody>>,
+}
 
 impl Pdfs {
     /// Those of a verified submission that may be looked at.
     #[must_use]
     pub fn of(verified: &Verified) -> Self {
         match &verified.reading().packet {
-            Packet::Document(document) if verified.park() != Some(ParkCause::SecretMarking) => Self(
-                document
+            Packet::Document(document) if verified.park() != Some(ParkCause::SecretMarking) => Self {
+                found: document
                     .attachments
                     .iter()
                     .enumerate()
                     .filter(|(_, attachment)| attachment.sniffed == SniffedType::Pdf)
                     .map(|(place, attachment)| (place, attachment.clone()))
                     .collect(),
-            ),
+                file: verified.file().cloned(),
+            },
             Packet::Document(_) | Packet::Status(_) => Self::default(),
         }
+    }
+}
+
+/// The packet, in memory or in its file.
+#[derive(Clone)]
+enum Bytes {
+    Here(Arc<[u8]>),
+    Apart(Arc<LocalBody>),
+}
+
+impl Bytes {
+    fn of(here: Option<&Arc<[u8]>>, file: Option<Arc<LocalBody>>) -> Option<Self> {
+        match (here, file) {
+            (Some(bytes), _) => Some(Self::Here(Arc::clone(bytes))),
+            (None, file) => file.map(Self::Apart),
+        }
+    }
+
+    /// Only after the pool has looked at its length: a PDF larger than it takes is never in memory.
+    fn decode(&self, attachment: &Attachment) -> Option<Vec<u8>> {
+        let mut pdf = Vec::new();
+        let decoded = match self {
+            Self::Here(packet) => decode_attachment_from(&&**packet, attachment, &mut pdf),
+            Self::Apart(local) => decode_attachment_from(&local.file, attachment, &mut pdf),
+        };
+        decoded.ok().map(|()| pdf)
     }
 }
 
@@ -43,14 +74,14 @@ pub async fn inspect(pool: Option<&Pool>, pdfs: Pdfs, routed: &mut Routed) {
     };
     // One deadline for all of a document's PDFs: a hundred of them wait no longer than one.
     let deadline = pool.deadline();
-    let Some(packet) = submission.body.here().map(Arc::clone) else {
+    let Some(packet) = Bytes::of(submission.body.here(), pdfs.file) else {
         return;
     };
-    for (place, attachment) in pdfs.0 {
-        let packet = Arc::clone(&packet);
+    for (place, attachment) in pdfs.found {
+        let packet = packet.clone();
         let length = attachment.length;
         let fetch = || async move {
-            let decoding = tokio::task::spawn_blocking(move || decode_attachment(&packet, &attachment).ok());
+            let decoding = tokio::task::spawn_blocking(move || packet.decode(&attachment));
             decoding.await.ok().flatten()
         };
         let found = pool.inspect(length, deadline, fetch).await;

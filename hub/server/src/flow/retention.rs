@@ -11,7 +11,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use truc_ledger::{
-    BODIES_DELETED_MAX, DeleteBodies, DeletedBodies, KeptBody, KeptKind, Ledger, LedgerError, RetentionAges,
+    BODIES_DELETED_MAX, BodyPlace, DeleteBodies, DeletedBodies, KeptBody, KeptKind, Ledger, LedgerError,
+    RetentionAges,
 };
 use truc_model::clock::viet_nam;
 use truc_model::{Clock, Sha256};
@@ -210,7 +211,10 @@ fn batches<'a>(due: impl Iterator<Item = &'a KeptBody>) -> Vec<Vec<Sha256>> {
     let mut batches: Vec<Vec<Sha256>> = Vec::new();
     let mut bytes = 0u64;
     for body in due {
-        bytes = bytes.saturating_add(body.size);
+        // Those apart are not overwritten here.
+        if body.place == BodyPlace::Here {
+            bytes = bytes.saturating_add(body.size);
+        }
         match batches.last_mut() {
             Some(batch) if batch.len() < BODIES_DELETED_MAX && bytes <= BATCH_BYTES_MAX => {
                 batch.push(body.sha256);

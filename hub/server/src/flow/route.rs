@@ -3,14 +3,12 @@
 //! Nothing here decides by a guess: a code that is nearly right is undeliverable with a notice that says
 //! so; the mechanical old ↔ new rule is only a proposal for an operator.
 
-use std::sync::Arc;
-
 use jiff::Timestamp;
 use jiff::civil::Date;
 use truc_directory::{Directory, Resolution};
 use truc_envelope::{DocumentPacket, Packet, Reading, ReceiverChange, StatusPacket, Wrapping};
 use truc_ledger::{
-    AttachmentFacts, Body, ConflictPolicy, DocumentChange, DocumentFacts, DocumentSubmission, Plan,
+    AttachmentFacts, ConflictPolicy, DocumentChange, DocumentFacts, DocumentSubmission, Plan,
     PlannedRecipient, ReplacedDocument, SentLate, StatusSubmission, SubmissionKey,
 };
 use truc_model::warning::WarningLevel;
@@ -83,7 +81,7 @@ fn route_document(verified: Verified, document: &DocumentPacket, rules: &Rules) 
         park,
         directory_version: rules.directory.version(),
         key,
-        body: Body::from(verified.into_body()),
+        body: verified.into_body(),
     }
 }
 
@@ -286,7 +284,8 @@ fn route_status(verified: Verified, status: &StatusPacket, rules: &Rules) -> Sta
         to_system,
         reason_given: status.description.is_some(),
         warnings: warnings(verified.reading()),
-        body: Arc::from(verified.into_body()),
+        // A status never travels apart: the checks refuse it.
+        body: verified.into_body().here().cloned().unwrap_or_default(),
     }
 }
 

@@ -12,6 +12,7 @@ use truc_envelope::Limits;
 use truc_envelope::seal::{BoundCertificate, Tolerance, Trust};
 use truc_model::{AgencyCode, Sha256, SystemId};
 
+use super::bodies::PacketAt;
 use super::checks::secrecy::Markings;
 use crate::config::Config;
 
@@ -24,8 +25,10 @@ pub struct Rules {
     pub trust: Arc<Trust>,
     /// What the reader takes.
     pub limits: Limits,
-    /// Largest packet.
+    /// Largest packet in a message.
     pub max_body_bytes: usize,
+    /// Largest packet apart.
+    pub max_apart_bytes: u64,
     /// How far a seal's time may be off.
     pub seal_tolerance: Tolerance,
     /// This hub's own code.
@@ -67,6 +70,7 @@ impl Rules {
                 ..Limits::default()
             },
             max_body_bytes: config.intake.max_body_bytes,
+            max_apart_bytes: config.bodies.max_body_bytes,
             seal_tolerance: Tolerance {
                 max_ahead: Duration::from_secs(config.seal.max_ahead_s.into()),
                 max_age: Duration::from_secs(u64::from(config.seal.max_age_days) * 24 * 3600),
@@ -76,6 +80,18 @@ impl Rules {
             today,
             deadlines: None,
             bound,
+        }
+    }
+
+    /// What the reader takes of a packet, by where it lies.
+    #[must_use]
+    pub fn limits_of(&self, packet: &PacketAt) -> Limits {
+        match packet {
+            PacketAt::Apart(_) => Limits {
+                max_bytes: usize::try_from(self.max_apart_bytes).unwrap_or(usize::MAX),
+                ..self.limits
+            },
+            PacketAt::Message | PacketAt::Nowhere { .. } => self.limits,
         }
     }
 

@@ -1,12 +1,17 @@
 //! Verify: runs the checks over a received submission. A [`Verified`] comes from here and nowhere else.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use truc_bodies::LocalBody;
 use truc_directory::SignaturePolicy;
 use truc_envelope::Reading;
+use truc_ledger::Body;
 use truc_model::wire::Intake;
 use truc_model::{MessageId, ParkCause, Party, Refusal, Sha256, SignatureState, SignatureVerdict, SystemId};
 
 use super::Received;
+use super::bodies::PacketAt;
 use super::checks::{self, Examination, Next};
 use super::rules::Rules;
 
@@ -17,7 +22,8 @@ pub struct Verified {
     message_id: MessageId,
     received_at: Timestamp,
     sha256: Sha256,
-    body: Vec<u8>,
+    body: Body,
+    file: Option<Arc<LocalBody>>,
     reading: Reading,
     sender: Party,
     verdict: SignatureVerdict,
@@ -73,9 +79,15 @@ impl Verified {
         self.park
     }
 
-    /// The packet's bytes, as received.
+    /// The packet as a file, when it is apart.
     #[must_use]
-    pub fn into_body(self) -> Vec<u8> {
+    pub const fn file(&self) -> Option<&Arc<LocalBody>> {
+        self.file.as_ref()
+    }
+
+    /// The packet's bytes as received, or that they are apart.
+    #[must_use]
+    pub fn into_body(self) -> Body {
         self.body
     }
 }
@@ -113,6 +125,7 @@ pub struct Examined {
     sender: Option<Party>,
     park: Option<ParkCause>,
     findings: Vec<Refusal>,
+    unreadable: Option<std::io::Error>,
 }
 
 /// Runs the checks in their order.
@@ -121,7 +134,7 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
     let mut examination = Examination {
         received,
         rules,
-        sha256: Sha256::of(&received.message.body),
+        sha256: received.sha256(),
         system: None,
         message_id: None,
         seal: SignatureState::Absent,
@@ -131,6 +144,7 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
         sender: None,
         park: None,
         findings: Vec::new(),
+        unreadable: None,
     };
     for check in checks::ORDER {
         if check(&mut examination) == Next::Stop {
@@ -147,6 +161,7 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
         sender,
         park,
         mut findings,
+        unreadable,
         ..
     } = examination;
     findings.sort_by_key(|finding| finding.code);
@@ -160,10 +175,16 @@ pub fn examine(received: &Received, rules: &Rules) -> Examined {
         sender,
         park,
         findings,
+        unreadable,
     }
 }
 
 impl Examined {
+    /// Why the packet could not be read where it lies; then nothing else here says anything.
+    pub fn take_unreadable(&mut self) -> Option<std::io::Error> {
+        self.unreadable.take()
+    }
+
     /// Digest of the body.
     #[must_use]
     pub const fn sha256(&self) -> Sha256 {
@@ -185,7 +206,9 @@ impl Examined {
             sender,
             park,
             findings,
+            unreadable: _,
         } = self;
+        let size = received.size();
         match (findings.is_empty(), system, message_id, reading, sender) {
             (true, Some(system), Some(message_id), Some(reading), Some(sender)) => {
                 let policy = rules
@@ -197,12 +220,17 @@ impl Examined {
                     xml,
                     vouched_by_channel: policy == Some(SignaturePolicy::ChannelVouches),
                 };
+                let (body, file) = match received.packet {
+                    PacketAt::Apart(local) => (Body::Apart { size }, Some(local)),
+                    PacketAt::Message | PacketAt::Nowhere { .. } => (Body::from(received.message.body), None),
+                };
                 Ok(Verified {
                     system,
                     message_id,
                     received_at: received.received_at,
                     sha256,
-                    body: received.message.body,
+                    body,
+                    file,
                     reading,
                     sender,
                     verdict,
@@ -214,7 +242,7 @@ impl Examined {
                 message_id,
                 received_at: received.received_at,
                 sha256,
-                size: received.message.body.len() as u64,
+                size,
                 intake: received.intake,
                 sender,
                 findings,

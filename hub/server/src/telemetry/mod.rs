@@ -9,7 +9,7 @@ use std::io::IsTerminal as _;
 use truc_ledger::{LedgerError, TakenOutcome};
 use truc_model::pdf::Unreadable;
 use truc_model::wire::Intake;
-use truc_model::{DeliveryUid, RefusalCode, SystemId};
+use truc_model::{BodyProblemCode, DeliveryUid, RefusalCode, SystemId};
 use truc_transport::{BrokerError, BrokerState, PublishError, SettleError};
 
 use crate::config::{Log, LogFormat, StaleCrl};
@@ -212,6 +212,54 @@ pub fn emit(event: Event<'_>) {
     match event {
         Event::Started {
             hub,
+    /// The HTTP service of bodies takes connections.
+    BodiesServed {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Whether by TLS.
+        encrypted: bool,
+    },
+    /// A body came in whole.
+    BodyStored {
+        /// From whom.
+        system: &'a SystemId,
+        /// In bytes.
+        size: u64,
+    },
+    /// A request about a body was refused.
+    BodyRefused {
+        /// Whose; `None` when nobody knows.
+        system: Option<&'a SystemId>,
+        /// Why.
+        code: BodyProblemCode,
+    },
+    /// The bytes of a body apart could not be read while it was checked; its message goes back to the queue.
+    BodyUnreadable {
+        /// Why.
+        error: &'a std::io::Error,
+    },
+    /// The store does not have a body that a delivery would name.
+    BodyGone {
+        /// Which delivery.
+        delivery: DeliveryUid,
+    },
+    /// The store deleted bodies that the ledger had let go.
+    BodiesLeft {
+        /// How many.
+        count: usize,
+    },
+    /// The store removed what nobody ever submitted.
+    BodiesSwept {
+        /// Bodies.
+        removed: usize,
+        /// Unfinished uploads.
+        unfinished: usize,
+    },
+    /// The store of bodies has a fault; clients are told to come again.
+    BodyStoreFault {
+        /// Which.
+        error: &'a truc_bodies::BodyError,
+    },
             systems,
             directory,
         } => {
@@ -391,6 +439,27 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
+        Event::BodiesServed { address, encrypted } => {
+            tracing::info!(%address, encrypted, "bodies are served by HTTP");
+        }
+        Event::BodyStored { system, size } => tracing::info!(%system, size, "body stored"),
+        Event::BodyRefused { system, code } => {
+            let system = system.map(SystemId::as_str).unwrap_or_default();
+            tracing::warn!(system, %code, "request about a body refused");
+        }
+        Event::BodyUnreadable { error } => {
+            tracing::error!(error = %chain(error), "body apart cannot be read, its message goes back to the queue");
+        }
+        Event::BodyGone { delivery } => {
+            tracing::error!(%delivery, "the store does not have the body of a delivery, it does not go out");
+        }
+        Event::BodiesLeft { count } => tracing::info!(count, "bodies deleted that the ledger let go"),
+        Event::BodiesSwept { removed, unfinished } => {
+            tracing::info!(removed, unfinished, "uploads removed that nobody submitted");
+        }
+        Event::BodyStoreFault { error } => {
+            tracing::error!(error = %chain(error), "store of bodies has a fault, clients come again");
+        }
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();

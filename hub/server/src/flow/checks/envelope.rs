@@ -6,7 +6,14 @@ use super::{Examination, Next};
 
 /// See the module.
 pub fn check(e: &mut Examination<'_>) -> Next {
-    match truc_envelope::read(&e.received.message.body, &e.rules.limits) {
+    let read = match truc_envelope::read_from(e.received.source(), &e.limits()) {
+        Ok(read) => read,
+        Err(error) => {
+            e.unreadable = Some(error);
+            return Next::Stop;
+        }
+    };
+    match read {
         Ok(reading) => {
             let kind = reading.packet.kind();
             let declared = match e.received.intake {

@@ -1,4 +1,4 @@
-//! The message as such: who calls, under which key, with what kind of body of what size.
+//! The message as such: who calls, under which key, with what kind of packet.
 
 use truc_directory::SystemStatus;
 use truc_model::{MessageId, RefusalCode, SystemId, refusal::Place};
@@ -63,22 +63,6 @@ pub fn check(e: &mut Examination<'_>) -> Next {
             expected,
             declared,
         );
-    }
-
-    let size = e.received.message.body.len();
-    if size == 0 {
-        e.refuse(RefusalCode::BodyEmpty, Place::Message, "a packet", "0 bytes");
-        return Next::Stop;
-    }
-    if size > e.rules.max_body_bytes {
-        let most = format!("at most {} bytes", e.rules.max_body_bytes);
-        e.refuse(
-            RefusalCode::BodyTooLarge,
-            Place::Message,
-            most,
-            format!("{size} bytes"),
-        );
-        return Next::Stop;
     }
     Next::Continue
 }

@@ -3,19 +3,21 @@
 //!
 //! | order | check | refuses |
 //! |---|---|---|
-//! | 1 | [`message`] | unknown system, no `message_id`, wrong type, empty or too large a body |
-//! | 2 | [`seal`] | a seal that does not hold |
-//! | 3 | [`envelope`] | bytes that are no packet, not of the declared kind, or beyond a limit |
-//! | 4 | [`xml_signature`] | nothing by itself: it judges the XML signature inside the packet |
-//! | 5 | [`signed`] | nobody answers for the bytes, and the system's policy asks for it |
-//! | 6 | [`sender`] | a `From` unknown here, or not the calling system's |
-//! | 7 | [`recipients`] | more recipients than one message can name |
-//! | 8 | [`path`] | a packet that already passed this hub |
-//! | 9 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
+//! | 1 | [`message`] | unknown system, no `message_id`, wrong type |
+//! | 2 | [`body`] | an empty or too large body; one apart that is not there |
+//! | 3 | [`seal`] | a seal that does not hold |
+//! | 4 | [`envelope`] | bytes that are no packet, not of the declared kind, or beyond a limit |
+//! | 5 | [`xml_signature`] | nothing by itself: it judges the XML signature inside the packet |
+//! | 6 | [`signed`] | nobody answers for the bytes, and the system's policy asks for it |
+//! | 7 | [`sender`] | a `From` unknown here, or not the calling system's |
+//! | 8 | [`recipients`] | more recipients than one message can name |
+//! | 9 | [`path`] | a packet that already passed this hub |
+//! | 10 | [`secrecy`] | nothing: it parks what bears a marking of state secrecy |
 //!
 //! To add one: a file here, a line in [`ORDER`] at its place, a refusal code with its page, and a packet
 //! in `tests/documents/` named by the code.
 
+pub mod body;
 pub mod envelope;
 pub mod message;
 pub mod path;
@@ -49,7 +51,7 @@ pub struct Examination<'a> {
     pub received: &'a Received,
     /// The rules in force when it came.
     pub rules: &'a Rules,
-    /// Digest of the body.
+    /// Digest of the packet.
     pub sha256: Sha256,
     /// The calling system, once it is known to be registered.
     pub system: Option<SystemId>,
@@ -69,9 +71,17 @@ pub struct Examination<'a> {
     pub park: Option<ParkCause>,
     /// Everything found.
     pub findings: Vec<Refusal>,
+    /// The packet could not be read where it lies: nothing that was found counts.
+    pub unreadable: Option<std::io::Error>,
 }
 
 impl Examination<'_> {
+    /// What the reader takes of a packet that lies where this one does.
+    #[must_use]
+    pub fn limits(&self) -> truc_envelope::Limits {
+        self.rules.limits_of(&self.received.packet)
+    }
+
     /// Notes a finding.
     pub fn refuse(
         &mut self,
@@ -89,8 +99,9 @@ impl Examination<'_> {
 pub type Check = fn(&mut Examination<'_>) -> Next;
 
 /// The order.
-pub const ORDER: [Check; 9] = [
+pub const ORDER: [Check; 10] = [
     message::check,
+    body::check,
     seal::check,
     envelope::check,
     xml_signature::check,

@@ -24,7 +24,7 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         system: &system,
         message_id,
         sha256: e.sha256,
-        size: e.received.message.body.len() as u64,
+        size: e.received.size(),
         now: e.received.received_at,
         tolerance: e.rules.seal_tolerance,
     };

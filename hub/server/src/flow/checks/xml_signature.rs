@@ -3,7 +3,7 @@
 //! relays cannot have kept its signature whole. Whether somebody answers for the bytes is the next check's.
 
 use truc_directory as directory;
-use truc_envelope::dsig::{DsigPolicy, DsigVerdict, Sha1Policy, verify_with_candidates};
+use truc_envelope::dsig::{DsigPolicy, DsigVerdict, Sha1Policy, verify_from};
 use truc_envelope::{Packet, SignaturePresence};
 use truc_model::{Refusal, RefusalCode, SignatureState, refusal::Place};
 
@@ -27,14 +27,21 @@ pub fn check(e: &mut Examination<'_>) -> Next {
         .system(system)
         .map(|known| known.policy.xml_sha1);
     let policy = DsigPolicy {
-        limits: e.rules.limits,
+        limits: e.limits(),
         sha1: match asked.unwrap_or_default() {
             directory::Sha1Policy::Refuse => Sha1Policy::Refused,
             directory::Sha1Policy::Allow => Sha1Policy::Allowed,
         },
     };
-    let body = &e.received.message.body;
-    match verify_with_candidates(body, &policy, &e.rules.trust, e.received.received_at, bound) {
+    let source = e.received.source();
+    let verdict = match verify_from(source, &policy, &e.rules.trust, e.received.received_at, bound) {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            e.unreadable = Some(error);
+            return Next::Stop;
+        }
+    };
+    match verdict {
         DsigVerdict::Valid(valid) if bound.iter().any(|known| known.thumbprint() == valid.thumbprint()) => {
             e.xml = DsigVerdict::Valid(valid).into();
         }
