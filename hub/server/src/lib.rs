@@ -17,3 +17,4 @@ pub mod queues;
 pub mod store;
 pub mod telemetry;
 pub mod trust;
+pub mod web;

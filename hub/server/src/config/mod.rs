@@ -2,6 +2,7 @@
 //! own is laid over it. Every key is a field here, and a test keeps both in step.
 
 pub mod alert;
+pub mod bodies;
 pub mod ledger;
 mod read;
 pub mod retention;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use truc_model::AgencyCode;
 
 pub use alert::Alert;
+pub use bodies::Bodies;
 pub use ledger::{Ledger, LedgerKind};
 pub use read::{ConfigError, Loaded, Problem, lay_over, load};
 pub use retention::Retention;
@@ -31,6 +33,8 @@ pub struct Config {
     pub ledger: Ledger,
     /// What is taken in.
     pub intake: Intake,
+    /// Large bodies apart.
+    pub bodies: Bodies,
     /// How it is forwarded.
     pub delivery: Delivery,
     /// Looking at attached PDFs.

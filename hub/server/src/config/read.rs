@@ -115,6 +115,7 @@ fn make_absolute(config: &mut Config, folder: &Path) {
     super::alert::make_absolute(&mut config.alert, folder);
 }
 
+    super::bodies::make_absolute(&mut config.bodies, folder);
 fn check(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut ask = |holds: bool, key: &'static str, problem: &str| {
@@ -265,6 +266,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         load(Some(&path))
     }
+    problems.extend(super::bodies::check(&config.bodies, config.intake.max_body_bytes));
 
     #[test]
     fn the_default_file_has_every_key_and_no_other() {
