@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 use truc_model::{Clock, MessageId, Random, SystemClock, SystemRandom};
-use truc_server::demo::stage::{AGENCIES, SYSTEMS, Setting, Stage, StageError};
-use truc_transport::private_node::{PrivateNode, PrivateNodeConfig};
+use truc_server::demo::stage::{AGENCIES, Reach, SYSTEMS, Setting, Stage, StageError};
+use truc_transport::private_node::{PrivateCluster, PrivateClusterConfig, PrivateNode, PrivateNodeConfig};
 
 /// One runtime for all tests: the shared node's tasks must outlive the test that started it.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
@@ -71,6 +71,18 @@ pub async fn own_node() -> Result<(PrivateNode, TempDir), StageError> {
     Ok((node, dir))
 }
 
+/// A cluster of three brokers of one's own.
+///
+/// # Errors
+/// [`StageError`] when it cannot be started.
+pub async fn own_cluster() -> Result<(PrivateCluster, TempDir), StageError> {
+    let dir = tempfile::tempdir().map_err(|error| StageError(error.to_string()))?;
+    let cluster = PrivateCluster::start(PrivateClusterConfig::new(dir.path().join("brokers")))
+        .await
+        .map_err(|error| StageError(truc_server::telemetry::chain(&error)))?;
+    Ok((cluster, dir))
+}
+
 /// A stage and the folder it lives in.
 pub struct Set {
     /// The stage.
@@ -108,6 +120,14 @@ pub async fn set_in_postgres(name: &str, config: &str) -> Result<Set, StageError
 }
 
 async fn staged(node: &PrivateNode, name: &str, config: &str) -> Result<Set, StageError> {
+    set_at(&Reach::of_node(node, name), name, config).await
+}
+
+/// The same on any broker that is reached so.
+///
+/// # Errors
+/// [`StageError`] naming the step that failed.
+pub async fn set_at(reach: &Reach, name: &str, config: &str) -> Result<Set, StageError> {
     let dir = tempfile::tempdir().map_err(|error| StageError(error.to_string()))?;
     let programs = programs()?;
     // Accounts belong to the whole broker: two stages must not make the same one at the same moment.
@@ -119,7 +139,7 @@ async fn staged(node: &PrivateNode, name: &str, config: &str) -> Result<Set, Sta
         config,
         programs: &programs,
     };
-    let stage = Stage::set_up(node, &dir.path().join("stage"), &setting).await?;
+    let stage = Stage::set_up_on(reach, &dir.path().join("stage"), &setting).await?;
     Ok(Set { stage, _dir: dir })
 }
 

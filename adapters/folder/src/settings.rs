@@ -28,6 +28,8 @@ pub struct File {
     pub system: String,
     /// `amqp://host:5672/vhost` or `amqps://…`.
     pub broker: String,
+    /// Further nodes of the same cluster, `host` or `host:port`.
+    pub more_broker_hosts: Vec<String>,
     /// File holding the broker password; empty takes it from [`PASSWORD_VARIABLE`].
     pub password_file: PathBuf,
     /// PEM file of the authority that signed the broker's certificate.
@@ -56,6 +58,7 @@ impl Default for File {
             dir: PathBuf::new(),
             system: String::new(),
             broker: "amqp://127.0.0.1:5672/truc".to_owned(),
+            more_broker_hosts: Vec::new(),
             password_file: PathBuf::new(),
             broker_ca: PathBuf::new(),
             key: PathBuf::new(),
@@ -230,6 +233,7 @@ impl File {
             return Err(value(key, "at least 1"));
         }
         let mut client = Config::new(&broker_url, system, APP_ID, self.dir.join("state"));
+        client.more_broker_hosts = self.more_broker_hosts;
         client.broker_ca_pem = broker_ca_pem;
         client.seal = seal;
         client.prefetch = self.prefetch;

@@ -244,7 +244,9 @@ fn broker_config(
     random: &Arc<dyn Random>,
 ) -> Result<BrokerConfig, ConnectError> {
     let url = config.broker_url.parse().map_err(ConnectError::Address)?;
-    let mut broker = BrokerConfig::new(url, config.app_id.clone());
+    let mut broker = BrokerConfig::new(url, config.app_id.clone())
+        .with_more_hosts(&config.more_broker_hosts)
+        .map_err(ConnectError::Address)?;
     broker.tls.ca_pem.clone_from(&config.broker_ca_pem);
     broker.clock = Arc::clone(clock);
     broker.random = Arc::clone(random);

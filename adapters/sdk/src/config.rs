@@ -14,6 +14,8 @@ use crate::backoff::Backoff;
 pub struct Config {
     /// `amqp://` or `amqps://` with user (the system id), password and virtual host.
     pub broker_url: String,
+    /// Further nodes of the same cluster, as `host` or `host:port`: tried in turn when one is lost.
+    pub more_broker_hosts: Vec<String>,
     /// The authority that signed the broker's certificate, PEM, besides those the system trusts.
     pub broker_ca_pem: Option<String>,
     /// The system this adapter speaks for: name of its broker user and its inbox.
@@ -64,6 +66,7 @@ impl Config {
     pub fn new(broker_url: &str, system: SystemId, app_id: &str, state_dir: PathBuf) -> Self {
         Self {
             broker_url: broker_url.to_owned(),
+            more_broker_hosts: Vec::new(),
             broker_ca_pem: None,
             system,
             app_id: app_id.to_owned(),

@@ -30,6 +30,7 @@ use crate::flow::limits::Looker;
 use crate::flow::reorganise::Mover;
 use crate::flow::retention::Nightly;
 use crate::flow::rules::Rules;
+use crate::hubs::{Hubs, NameTaken};
 use crate::inspect::{Pool, Program};
 use crate::queues::Queues;
 use crate::telemetry::{Event, emit};
@@ -44,6 +45,9 @@ pub enum AppError {
     /// The broker.
     #[error("the broker cannot be used")]
     Broker(#[from] BrokerError),
+    /// Another hub has this one's name.
+    #[error(transparent)]
+    Name(#[from] NameTaken),
     /// Delivering ended.
     #[error("delivering ended")]
     Deliver(#[from] DeliverError),
@@ -184,7 +188,9 @@ pub fn broker_password(config: &Config) -> Result<String, AppError> {
 pub fn broker_config(config: &Config, purpose: &str) -> Result<BrokerConfig, AppError> {
     let settings = &config.broker;
     let url: Url = with_password(&settings.url, &broker_password(config)?).parse()?;
-    let mut broker = BrokerConfig::new(url, format!("truc {} {purpose}", config.hub.name));
+    let broker = BrokerConfig::new(url, format!("truc {} {purpose}", config.hub.name));
+    let mut broker = broker.with_more_hosts(&settings.more_hosts)?;
+    broker.heartbeat = Duration::from_secs(settings.heartbeat_s);
     broker.connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
     broker.operation_timeout = Duration::from_millis(settings.operation_timeout_ms);
     broker.confirm_timeout = Duration::from_millis(settings.confirm_timeout_ms);
@@ -328,6 +334,14 @@ impl App {
             }
         };
         declared?;
+        let hubs = Hubs::new(Arc::clone(&broker), ledger.clone(), &config.hub.name);
+        tokio::select! {
+            taken = hubs.take_name() => taken?,
+            () = stopped(&mut stop) => {
+                broker.close().await;
+                return Ok(());
+            }
+        }
         let hub = HubId::new(&config.hub.name);
         let version = env!("CARGO_PKG_VERSION").to_owned();
         ledger
@@ -407,10 +421,11 @@ impl App {
             Ok(())
             bodies: bodies.clone(),
         });
-        if let Some(apart) = &bodies {
-            let rules = intakes.rules.clone();
-            bodies::start(apart, &config, random.as_ref(), rules, &mut parts, &stop).await?;
-        }
+        let hubs_stop = stop.clone();
+        parts.spawn(async move {
+            hubs.watch(hubs_stop).await;
+            Ok(())
+        });
         let nightly = Nightly {
             ledger: ledger.clone(),
             clock: Arc::clone(&clock),

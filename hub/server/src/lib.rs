@@ -12,6 +12,7 @@ pub mod config;
 pub mod deadlines;
 pub mod demo;
 pub mod flow;
+pub mod hubs;
 pub mod inspect;
 pub mod queues;
 pub mod store;

@@ -134,6 +134,8 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         | Event::Limits { .. } => None,
         // Looked at again and again: inboxes that take nothing, publishes that fail, the broker's state.
         Event::NotTaken { .. }
+        | Event::NameTaken { .. }
+        | Event::HubGone { .. }
         | Event::PublishFailed { .. }
         | Event::Broker { .. }
         | Event::BrokerAwaited { .. } => None,

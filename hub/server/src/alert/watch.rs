@@ -323,8 +323,13 @@ impl Watcher {
 
     /// `None` when the broker's management does not say its time.
     async fn broker_clock(&self) -> Option<Option<Raise>> {
-        let url = self.config.broker.management_url.clone();
-        if !url.starts_with("http://") {
+        let plain = self
+            .config
+            .broker
+            .management_urls()
+            .filter(|url| url.starts_with("http://"));
+        let urls: Vec<String> = plain.map(str::to_owned).collect();
+        if urls.is_empty() {
             return None;
         }
         let clock = Arc::clone(&self.clock);
@@ -337,7 +342,8 @@ impl Watcher {
                 .timeout_global(Some(CLOCK_WAIT))
                 .build()
                 .new_agent();
-            let answer = agent.get(&url).call().ok()?;
+            // Of a cluster whichever node answers.
+            let answer = urls.iter().find_map(|url| agent.get(url).call().ok())?;
             let date = answer.headers().get("date")?.to_str().ok()?.to_owned();
             let theirs = DateTimeParser::new().parse_timestamp(date.trim()).ok()?;
             // The header has whole seconds: half of one is the best guess.

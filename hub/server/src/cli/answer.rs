@@ -186,6 +186,9 @@ impl From<AppError> for Trouble {
         let next = match &error {
             AppError::Ledger(error) => return Self::from(error.clone()),
             AppError::Broker(_) => "`truc doctor` looks at the broker and says what is missing",
+            AppError::Name(_) => {
+                "give each hub its own hub.name; a hub that was killed a moment ago is gone in ten seconds"
+            }
             AppError::NoPassword | AppError::PasswordFile { .. } | AppError::LedgerPassword { .. } => {
                 "write the password into a file only the hub can read and name it in the configuration"
             }

@@ -143,7 +143,8 @@ fn summary(loaded: &Loaded) -> String {
             .map_or("(mặc định)".to_owned(), |file| file.display().to_string()),
     );
     facts.add("Trục", format!("{} ({})", hub.name, hub.code));
-    facts.add("RabbitMQ", broker.url.as_str());
+    let hosts = std::iter::once(&broker.url).chain(&broker.more_hosts);
+    facts.add("RabbitMQ", hosts.map(String::as_str).collect::<Vec<_>>().join(", "));
     facts.add("Sổ cái (ledger)", ledger.place());
     facts.add(
         "Chứng thư gốc",

@@ -71,12 +71,18 @@ pub struct Hub {
 pub struct Broker {
     /// `amqp://user@host:port/vhost`, without a password.
     pub url: String,
+    /// `host` or `host:port` of further nodes.
+    pub more_hosts: Vec<String>,
     /// Base of the management interface.
     pub management_url: String,
+    /// Those of further nodes.
+    pub more_management_urls: Vec<String>,
     /// File with the password; empty takes `TRUC_BROKER_PASSWORD`.
     pub password_file: PathBuf,
     /// Type of the queues.
     pub queue_type: QueueType,
+    /// Interval of heartbeats.
+    pub heartbeat_s: u64,
     /// One connection attempt.
     pub connect_timeout_ms: u64,
     /// One operation.
@@ -91,6 +97,15 @@ pub struct Broker {
     pub prefetch_status: u16,
     /// Unsettled messages of `truc.submit.taken`.
     pub prefetch_taken: u16,
+}
+
+impl Broker {
+    /// The management interfaces of all nodes, the first first.
+    pub fn management_urls(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.management_url)
+            .chain(&self.more_management_urls)
+            .map(String::as_str)
+    }
 }
 
 /// Type of the queues.

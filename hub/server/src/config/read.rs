@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use truc_transport::{BrokerConfig, Url};
+
 use super::{Config, DEFAULT};
 
 /// Why there is no configuration.
@@ -146,7 +148,24 @@ fn check(config: &Config) -> Vec<Problem> {
         "broker.url",
         "holds a password; put it into password_file or TRUC_BROKER_PASSWORD",
     );
-    ask(!config.hub.name.trim().is_empty(), "hub.name", "is empty");
+    ask(
+        url.parse().is_ok_and(|url: Url| {
+            let broker = BrokerConfig::new(url, "check");
+            broker.with_more_hosts(&config.broker.more_hosts).is_ok()
+        }),
+        "broker.more_hosts",
+        "names at most 15 further nodes, each as host or host:port",
+    );
+    ask(
+        (1..=600).contains(&config.broker.heartbeat_s),
+        "broker.heartbeat_s",
+        "is from 1 to 600",
+    );
+    ask(
+        !config.hub.name.trim().is_empty() && config.hub.name.len() <= MAX_NAME_BYTES,
+        "hub.name",
+        "has from 1 to 200 bytes",
+    );
     ask(
         config.hub.code.form() == truc_model::CodeForm::System,
         "hub.code",
@@ -250,6 +269,9 @@ fn check(config: &Config) -> Vec<Problem> {
     problems
 }
 
+/// Longest name of a hub: the broker knows it as a queue's, which has at most 255 bytes.
+const MAX_NAME_BYTES: usize = 200;
+
 /// Most workers that look at PDFs.
 const MAX_PDF_WORKERS: usize = 64;
 
@@ -313,6 +335,8 @@ mod tests {
             ("[delivery]\nwindow = 0", "delivery.window"),
             ("[broker]\nurl = \"amqp://truc:secret@h/v\"", "password"),
             ("[broker]\nurl = \"http://h\"", "amqp://"),
+            ("[broker]\nmore_hosts = [\"amqp://h\"]", "broker.more_hosts"),
+            ("[broker]\nheartbeat_s = 0", "broker.heartbeat_s"),
             ("[delivery]\nlease_s = 30", "delivery.lease_s"),
             ("[hub]\ncode = \"000.00.00.H60\"", "hub.code"),
             ("[intake]\nmax_body_bytes = 134217729", "intake.max_body_bytes"),
@@ -335,6 +359,15 @@ mod tests {
             assert!(message.contains(expected), "{text}: {message}");
             assert!(!message.contains("secret@"), "{message}");
         }
+        let names = |bytes: usize| with(&format!("[hub]\nname = \"{}\"", "x".repeat(bytes)));
+        assert!(names(200).is_ok() && names(201).is_err_and(|error| error.to_string().contains("hub.name")));
+        let hosts = |count: usize| {
+            with(&format!(
+                "[broker]\nmore_hosts = [{}]",
+                "\"mq2:5672\",".repeat(count)
+            ))
+        };
+        assert!(hosts(15).is_ok() && hosts(16).is_err());
         assert!(with("[delivery]\nlease_s = 31").is_ok());
         assert!(with("[intake]\nmax_body_bytes = 134217728").is_ok());
         assert!(with("[inspect]\npdf_workers = 64\npdf_memory_mb = 128").is_ok());

@@ -12,8 +12,8 @@ use truc_directory::{CertificateRow, Directory, Editor, ImportOptions, Validity 
 use truc_envelope::seal::SealingKey;
 use truc_ledger::{DirectorySummary, Ledger, NewDirectory};
 use truc_model::{Clock, Random, SystemClock, SystemId, SystemRandom};
-use truc_transport::private_node::PrivateNode;
-use truc_transport::{AmqpBroker, Broker, BrokerConfig};
+use truc_transport::private_node::{PrivateCluster, PrivateNode};
+use truc_transport::{Accounts, AmqpBroker, Broker, BrokerConfig};
 
 use crate::app;
 use crate::authority::{Authority, LeafKey, Validity, write_key_file};
@@ -74,7 +74,45 @@ pub struct Stage {
     /// The authority behind their certificates.
     pub authority: Authority,
     amqp: String,
+    more_hosts: Vec<String>,
     programs: PathBuf,
+}
+
+/// How a stage's broker is reached, as its administrator.
+#[derive(Debug)]
+pub struct Reach {
+    /// `amqp://` address with user, password and virtual host.
+    pub admin_url: String,
+    /// Further nodes of it.
+    pub more_hosts: Vec<String>,
+    /// Its management interfaces; at least one.
+    pub management_urls: Vec<String>,
+    /// The same, logged in.
+    pub accounts: Accounts,
+}
+
+impl Reach {
+    /// A private node.
+    #[must_use]
+    pub fn of_node(node: &PrivateNode, vhost: &str) -> Self {
+        Self {
+            admin_url: node.admin_amqp_url(vhost),
+            more_hosts: Vec::new(),
+            management_urls: vec![node.management_url()],
+            accounts: node.accounts(vhost),
+        }
+    }
+
+    /// All nodes of a private cluster.
+    #[must_use]
+    pub fn of_cluster(cluster: &PrivateCluster, vhost: &str) -> Self {
+        Self {
+            admin_url: cluster.nodes()[0].admin_amqp_url(vhost),
+            more_hosts: cluster.hosts().split_off(1),
+            management_urls: cluster.management_urls(),
+            accounts: cluster.accounts(vhost),
+        }
+    }
 }
 
 /// What a stage is set up with.
@@ -98,12 +136,20 @@ impl Stage {
     /// # Errors
     /// [`StageError`] naming the step.
     pub async fn set_up(node: &PrivateNode, dir: &Path, setting: &Setting<'_>) -> Result<Self, StageError> {
+        Self::set_up_on(&Reach::of_node(node, setting.vhost), dir, setting).await
+    }
+
+    /// The same on any broker.
+    ///
+    /// # Errors
+    /// [`StageError`] naming the step.
+    pub async fn set_up_on(reach: &Reach, dir: &Path, setting: &Setting<'_>) -> Result<Self, StageError> {
         std::fs::create_dir_all(dir).doing("making the stage's folder")?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom::default());
         let now = clock.now();
 
-        let accounts = node.accounts(setting.vhost);
+        let accounts = &reach.accounts;
         accounts.ensure_vhost().await.doing("making the virtual host")?;
 
         let validity = Validity {
@@ -119,8 +165,7 @@ impl Stage {
         let root_file = dir.join("root.pem");
         std::fs::write(&root_file, authority.certificate_pem()).doing("writing the root")?;
 
-        let admin = node.admin_amqp_url(setting.vhost);
-        let (config_file, config) = write_config(dir, &admin, &node.management_url(), setting)?;
+        let (config_file, config) = write_config(dir, reach, setting)?;
 
         let mut stage = Self {
             dir: dir.to_owned(),
@@ -129,7 +174,8 @@ impl Stage {
             config,
             systems: BTreeMap::new(),
             authority,
-            amqp: host_of(&admin),
+            amqp: host_of(&reach.admin_url),
+            more_hosts: reach.more_hosts.clone(),
             programs: setting.programs.to_owned(),
         };
         crate::store::migrate(&stage.config)
@@ -269,6 +315,12 @@ impl Stage {
         )
     }
 
+    /// `host:port` of the broker's further nodes.
+    #[must_use]
+    pub fn more_hosts(&self) -> &[String] {
+        &self.more_hosts
+    }
+
     /// A connection under a system's own account, as an adapter in any language would have it.
     ///
     /// # Errors
@@ -278,9 +330,10 @@ impl Stage {
             .amqp_url(system)
             .parse()
             .doing("reading the broker's address")?;
-        AmqpBroker::connect(BrokerConfig::new(url, format!("stage {}", system.id)))
-            .await
-            .doing("connecting")
+        let config = BrokerConfig::new(url, format!("stage {}", system.id))
+            .with_more_hosts(&self.more_hosts)
+            .doing("reading the broker's further hosts")?;
+        AmqpBroker::connect(config).await.doing("connecting")
     }
 
     /// A system's sealing key.
@@ -327,13 +380,15 @@ impl Stage {
         let file = system.folder.join("folder.toml");
         let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
         let text = format!(
-            "dir = {}\nsystem = \"{}\"\nbroker = \"amqp://{}/{}\"\nkey = {}\ncertificate = {}\npoll_ms = 100\n",
+            "dir = {}\nsystem = \"{}\"\nbroker = \"amqp://{}/{}\"\nkey = {}\ncertificate = {}\npoll_ms = 100\n\
+             more_broker_hosts = {:?}\n",
             quoted(&system.folder),
             system.id,
             self.amqp,
             self.vhost,
             quoted(&system.key_file),
             quoted(&system.certificate_file),
+            self.more_hosts,
         );
         std::fs::write(&file, text).doing("writing an adapter's configuration")?;
         let mut command = Command::new(self.programs.join("truc-folder"));
@@ -370,17 +425,18 @@ impl Stage {
     }
 }
 
-fn write_config(
-    dir: &Path,
-    admin_url: &str,
-    management_url: &str,
-    setting: &Setting<'_>,
-) -> Result<(PathBuf, Config), StageError> {
-    let (url, password) = without_password(admin_url);
+fn write_config(dir: &Path, reach: &Reach, setting: &Setting<'_>) -> Result<(PathBuf, Config), StageError> {
+    let (url, password) = without_password(&reach.admin_url);
+    let (management_url, more_management_urls) = match reach.management_urls.split_first() {
+        Some((first, more)) => (first.as_str(), more),
+        None => ("", &[][..]),
+    };
+    let more_hosts = &reach.more_hosts;
     let password_file = dir.join("broker-password");
     write_key_file(&password_file, &password).doing("writing the broker's password")?;
     let text = format!(
-        "[broker]\nurl = {url:?}\nmanagement_url = {management_url:?}\npassword_file = \"broker-password\"\n\
+        "[broker]\nurl = {url:?}\nmore_hosts = {more_hosts:?}\nmanagement_url = {management_url:?}\n\
+         more_management_urls = {more_management_urls:?}\npassword_file = \"broker-password\"\n\
          [ledger]\npath = \"truc.db\"\n\
          [seal]\nanchors = [\"root.pem\"]\n\
          [delivery]\npoll_ms = 200\nretry_min_ms = 100\nretry_max_ms = 1000\n\

@@ -103,6 +103,18 @@ pub enum Event<'a> {
         /// Why.
         error: &'a BrokerError,
     },
+    /// Another hub runs under this one's name.
+    NameTaken {
+        /// The name.
+        hub: &'a str,
+    },
+    /// Another hub is gone, and what it had in hand is free for the others.
+    HubGone {
+        /// Its name.
+        hub: &'a str,
+        /// How many messages it had leased.
+        leases: u64,
+    },
     /// An inbox exists with other arguments than the hub's; it is left alone.
     InboxOdd {
         /// Whose.
@@ -328,6 +340,12 @@ pub fn emit(event: Event<'_>) {
         }
         Event::NotDeclared { error } => {
             tracing::error!(error = %chain(error), "queues not declared, will be tried again");
+        }
+        Event::NameTaken { hub } => {
+            tracing::error!(hub, "another hub runs under this name: give each its own hub.name");
+        }
+        Event::HubGone { hub, leases } => {
+            tracing::warn!(hub, leases, "another hub is gone, what it had in hand goes out from here");
         }
         Event::InboxOdd { system, error } => {
             tracing::error!(%system, error = %chain(error), "inbox is not as the hub would declare it, left alone");

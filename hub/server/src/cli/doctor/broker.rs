@@ -187,8 +187,8 @@ async fn rights(config: &Config, url: &Url, findings: &mut Findings) {
     let Ok(password) = app::broker_password(config) else {
         return;
     };
-    let answer = super::clock::get(
-        &config.broker.management_url,
+    let answer = super::clock::get_any(
+        config,
         "/api/permissions",
         Some((url.user(), &password)),
     )

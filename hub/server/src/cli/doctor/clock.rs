@@ -29,8 +29,7 @@ pub(super) async fn look(context: &Context, config: &Config) -> Findings {
         moment(now),
         zone.iana_name().unwrap_or("không tên")
     ));
-    let url = &config.broker.management_url;
-    match get(url, "/", None)
+    match get_any(config, "/", None)
         .await
         .and_then(|answer| answer.date.ok_or_else(|| "no Date header".to_owned()))
     {
@@ -67,6 +66,22 @@ pub(super) struct HttpAnswer {
 const GET_LIMIT: Duration = Duration::from_secs(5);
 /// Largest answer read, in bytes.
 const ANSWER_MAX: u64 = 1024 * 1024;
+
+/// The same of whichever of the broker's nodes answers first.
+pub(super) async fn get_any(
+    config: &Config,
+    path: &str,
+    login: Option<(&str, &str)>,
+) -> Result<HttpAnswer, String> {
+    let mut failed = Vec::new();
+    for base in config.broker.management_urls() {
+        match get(base, path, login).await {
+            Ok(answer) => return Ok(answer),
+            Err(why) => failed.push(why),
+        }
+    }
+    Err(failed.join("; "))
+}
 
 /// One GET over plain HTTP/1.0, so that the answer ends with the connection. The management interface
 /// stands beside the broker; where it is behind TLS, the doctor says that it did not look.

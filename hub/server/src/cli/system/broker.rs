@@ -23,8 +23,9 @@ const PASSWORD_BYTES: usize = 32;
 pub(in super::super) fn accounts(config: &Config) -> Result<Accounts, Trouble> {
     let password = app::broker_password(config)?;
     let broker = app::broker_config(config, "cli")?;
-    Ok(Accounts::new(
-        &config.broker.management_url,
+    let urls: Vec<&str> = config.broker.management_urls().collect();
+    Ok(Accounts::of_nodes(
+        &urls,
         broker.url.user(),
         &password,
         broker.url.vhost(),
