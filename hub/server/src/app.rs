@@ -48,6 +48,9 @@ pub enum AppError {
     /// Another hub has this one's name.
     #[error(transparent)]
     Name(#[from] NameTaken),
+    /// The store of bodies or its HTTP service.
+    #[error("bodies apart cannot be served")]
+    Bodies(#[from] crate::web::WebError),
     /// Delivering ended.
     #[error("delivering ended")]
     Deliver(#[from] DeliverError),
@@ -238,6 +241,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     pdfs: Option<Program>,
+    bodies: Option<Bodies>,
 }
 
 impl App {
@@ -247,13 +251,13 @@ impl App {
     /// # Errors
     /// [`AppError`], naming what is missing.
     pub async fn connect(
-    bodies: Option<Bodies>,
         config: Config,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, AppError> {
         let ledger = open_ledger(&config, Arc::clone(&clock), Arc::clone(&random)).await?;
         let broker = AmqpBroker::start(broker_config(&config, "hub")?);
+        let bodies = bodies::open(&config, &ledger, &clock, &random).await?;
         let app = Self::new(config, broker, ledger, clock).with_pdf_worker(Program::own());
         Ok(Self { random, bodies, ..app })
     }
@@ -263,12 +267,12 @@ impl App {
     pub fn new(config: Config, broker: Arc<dyn Broker>, ledger: Ledger, clock: Arc<dyn Clock>) -> Self {
         Self {
             config,
-        let bodies = bodies::open(&config, &ledger, &clock, &random).await?;
             broker,
             ledger,
             clock,
             random: Arc::new(SystemRandom::default()),
             pdfs: None,
+            bodies: None,
         }
     }
 
@@ -278,7 +282,6 @@ impl App {
     pub fn with_pdf_worker(self, program: Program) -> Self {
         Self {
             pdfs: Some(program),
-            bodies: None,
             ..self
         }
     }
@@ -296,6 +299,7 @@ impl App {
             clock,
             random,
             pdfs,
+            bodies,
         } = self;
         let (bell, alert_orders) = Bell::new(&config.hub.name);
         let directory = Arc::new(directory(&ledger).await?);
@@ -305,7 +309,6 @@ impl App {
         // Nobody judges by these: the ones in force are read when the broker is there. But that it is not there,
         // or the disk is full, must be told while the hub waits.
         let nothing = Trust::new::<&[u8]>(&[]).map_err(|source| {
-            bodies,
             let key = "seal.anchors";
             AppError::Trust(FilesError::Unusable { key, source })
         })?;
@@ -379,6 +382,8 @@ impl App {
             rules: rules_out,
             clock: Arc::clone(&clock),
             workers: Arc::new(Semaphore::new(workers)),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            bodies: bodies.clone(),
             pdfs: pdfs
                 .and_then(|program| Pool::new(program, (&config.inspect).into()))
                 .map(|pool| pool.with_bell(bell.clone())),
@@ -396,13 +401,16 @@ impl App {
             broker: Arc::clone(&broker),
             ledger: ledger.clone(),
             clock: Arc::clone(&clock),
-            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
-            bodies: bodies.clone(),
             settings: config.delivery.clone(),
             owner: hub.clone(),
             hub_code: config.hub.code.clone(),
             queues: Arc::clone(&queues),
+            bodies: bodies.clone(),
         };
+        if let Some(apart) = &bodies {
+            let rules = intakes.rules.clone();
+            bodies::start(apart, &config, random.as_ref(), rules, &mut parts, &stop).await?;
+        }
         let deliver_stop = stop.clone();
         parts.spawn(async move { Ok(deliverer.run(deliver_stop).await?) });
         let (kept, kept_rules, kept_stop) = (Arc::clone(&queues), intakes.rules.clone(), stop.clone());
@@ -419,7 +427,6 @@ impl App {
         parts.spawn(async move {
             cleaner.run(cleaner_stop).await;
             Ok(())
-            bodies: bodies.clone(),
         });
         let hubs_stop = stop.clone();
         parts.spawn(async move {

@@ -212,18 +212,6 @@ pub enum Event<'a> {
         /// How many.
         deliveries: usize,
     },
-    /// Bytes that were kept long enough were deleted.
-    Retention {
-        /// What went.
-        swept: &'a Swept,
-    },
-}
-
-/// Says an event.
-pub fn emit(event: Event<'_>) {
-    match event {
-        Event::Started {
-            hub,
     /// The HTTP service of bodies takes connections.
     BodiesServed {
         /// Where.
@@ -272,6 +260,18 @@ pub fn emit(event: Event<'_>) {
         /// Which.
         error: &'a truc_bodies::BodyError,
     },
+    /// Bytes that were kept long enough were deleted.
+    Retention {
+        /// What went.
+        swept: &'a Swept,
+    },
+}
+
+/// Says an event.
+pub fn emit(event: Event<'_>) {
+    match event {
+        Event::Started {
+            hub,
             systems,
             directory,
         } => {
@@ -439,24 +439,6 @@ pub fn emit(event: Event<'_>) {
         Event::NotTaken { deliveries } => {
             tracing::warn!(deliveries, "deliveries forwarded long ago and not taken");
         }
-        Event::Retention { swept } => {
-            let batches = swept.events.len();
-            tracing::info!(
-                bodies = swept.count,
-                bytes = swept.bytes,
-                batches,
-                "bytes of packets deleted after their time"
-            );
-        }
-    }
-}
-
-/// An error with its causes, in one line.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
         Event::BodiesServed { address, encrypted } => {
             tracing::info!(%address, encrypted, "bodies are served by HTTP");
         }
@@ -478,6 +460,24 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         Event::BodyStoreFault { error } => {
             tracing::error!(error = %chain(error), "store of bodies has a fault, clients come again");
         }
+        Event::Retention { swept } => {
+            let batches = swept.events.len();
+            tracing::info!(
+                bodies = swept.count,
+                bytes = swept.bytes,
+                batches,
+                "bytes of packets deleted after their time"
+            );
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
         text.push_str(": ");
         text.push_str(&error.to_string());
         cause = error.source();
