@@ -7,6 +7,7 @@
 pub mod alert;
 pub mod app;
 pub mod authority;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod deadlines;

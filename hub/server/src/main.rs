@@ -2,10 +2,13 @@
 
 use std::process::ExitCode;
 
-use truc_server::{cli, inspect};
+use truc_server::{bench, cli, inspect};
 
 fn main() -> ExitCode {
     if let Some(code) = inspect::worker::run_if_asked(std::env::args_os()) {
+        return code;
+    }
+    if let Some(code) = bench::forwarder::run_if_asked(std::env::args_os()) {
         return code;
     }
     in_runtime()

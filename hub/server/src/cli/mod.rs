@@ -8,6 +8,7 @@ mod alert;
 mod answer;
 mod ask;
 mod authority;
+mod bench;
 mod calendar;
 mod check_config;
 mod directory;
@@ -139,6 +140,12 @@ pub enum Command {
         after_help = "Examples:\n  truc alert list\n  truc alert test --channel phong-truc\n  truc alert dead retry"
     )]
     Alert(alert::Command),
+    /// What this machine can carry: documents a second, times, memory, beside a bare forwarder
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  truc bench load\n  truc bench rate --rate 50\n  truc bench matrix"
+    )]
+    Bench(bench::Command),
     /// A certificate authority for tests and demonstrations; never for production
     #[command(
         subcommand,
@@ -241,6 +248,7 @@ pub(crate) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Calendar(command) => calendar::answer(context, command),
         Command::Retention(command) => retention::answer(context, command).await,
         Command::Alert(command) => alert::answer(context, command).await,
+        Command::Bench(command) => bench::answer(context, command).await,
         Command::Authority(command) => authority::answer(context, command),
     }
 }
