@@ -17,6 +17,7 @@
 
 mod adapter;
 mod backoff;
+pub mod bodies;
 mod client;
 mod config;
 pub mod durable;
@@ -32,6 +33,7 @@ mod words;
 
 pub use adapter::{Adapter, Stored, Trouble, Withdrawal};
 pub use backoff::Backoff;
+pub use bodies::{BodyClient, BodyClientConfig, BodyTransferError};
 pub use client::{Client, ConnectError};
 pub use config::{Config, SealPem};
 pub use incoming::{Answer, IncomingDocument, IncomingNotice, IncomingStatus, Outcome, derived_id};
