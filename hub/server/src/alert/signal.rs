@@ -149,8 +149,6 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         | Event::InboxCleaned { .. }
         | Event::NotCleaned { .. }
         | Event::Retention { .. }
-        | Event::Trust { .. } => None,
-    }
         | Event::BodiesServed { .. }
         | Event::BodyStored { .. }
         | Event::BodyRefused { .. }
@@ -158,6 +156,8 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         | Event::BodyUnreadable { .. }
         | Event::BodiesLeft { .. }
         | Event::BodiesSwept { .. }
+        | Event::Trust { .. } => None,
+    }
 }
 
 /// The file's name and the list's place in it: folders are nobody's business.

@@ -197,8 +197,10 @@ impl From<AppError> for Trouble {
                 "correct seal.anchors and seal.crls in the configuration"
             }
             AppError::Directory(_) => "restore the ledger from its backup, or import the directory again",
+            AppError::Bodies(_) => {
+                "correct [bodies] in the configuration; the log names the file, address or bucket"
+            }
             AppError::Url(_) => "correct broker.url in the configuration",
-            AppError::Bodies(_) => "correct [bodies] in the configuration; the log names the file, address or bucket",
             AppError::Deliver(_) | AppError::Task(_) | AppError::PartEnded => {
                 "see the log; the hub can be started again, nothing accepted is lost"
             }

@@ -115,9 +115,9 @@ fn make_absolute(config: &mut Config, folder: &Path) {
     config.seal.crls.iter_mut().for_each(absolute);
     super::ledger::make_absolute(&mut config.ledger, folder);
     super::alert::make_absolute(&mut config.alert, folder);
+    super::bodies::make_absolute(&mut config.bodies, folder);
 }
 
-    super::bodies::make_absolute(&mut config.bodies, folder);
 fn check(config: &Config) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut ask = |holds: bool, key: &'static str, problem: &str| {
@@ -266,6 +266,7 @@ fn check(config: &Config) -> Vec<Problem> {
     );
     problems.extend(super::alert::check(&config.alert));
     problems.extend(super::retention::check(&config.retention));
+    problems.extend(super::bodies::check(&config.bodies, config.intake.max_body_bytes));
     problems
 }
 
@@ -288,7 +289,6 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         load(Some(&path))
     }
-    problems.extend(super::bodies::check(&config.bodies, config.intake.max_body_bytes));
 
     #[test]
     fn the_default_file_has_every_key_and_no_other() {
