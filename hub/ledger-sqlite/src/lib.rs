@@ -13,6 +13,7 @@ mod fault;
 mod fold;
 mod kept;
 mod limits;
+mod list;
 mod next;
 mod read;
 mod row;

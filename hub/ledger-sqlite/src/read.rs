@@ -28,6 +28,7 @@ use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, S
 use crate::column::{Columns as _, damaged, to_time};
 use crate::fault::store_error;
 use crate::write::{head, latest_directory, limit, of_hub};
+use crate::list::list;
 use crate::{kept, limits, row, waiting};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
@@ -104,56 +105,6 @@ fn line(row: DocumentRow, states: StateCounts) -> DocumentLine {
         held: row.held,
         states,
     }
-}
-
-/// Only the conditions asked for are written, so that the planner can use their indexes.
-fn list(filter: &DocumentFilter) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new("SELECT * FROM document AS d WHERE 1");
-    if let Some(party) = &filter.party {
-        query.push(" AND (d.sender = ").push_bind(party.to_string());
-        query.push(" OR d.uid IN (SELECT document FROM recipient WHERE party = ");
-        query.push_bind(party.to_string()).push("))");
-    }
-    if let Some(sender) = &filter.sender {
-        query.push(" AND d.sender = ").push_bind(sender.to_string());
-    }
-    if let Some(recipient) = &filter.recipient {
-        query.push(" AND d.uid IN (SELECT document FROM recipient WHERE party = ");
-        query.push_bind(recipient.to_string()).push(")");
-    }
-    if let Some(system) = &filter.system {
-        query.push(" AND (d.system = ").push_bind(system.to_string());
-        query.push(" OR d.uid IN (SELECT document FROM recipient WHERE system = ");
-        query.push_bind(system.to_string()).push("))");
-    }
-    if let Some(state) = filter.state {
-        // A constant and no parameter: only then does the planner see that the partial index serves.
-        query.push(" AND d.uid IN (SELECT document FROM recipient WHERE state = '");
-        query.push(state.as_str()).push("')");
-    }
-    if let Some(since) = micros(filter.since) {
-        query.push(" AND d.accepted_at >= ").push_bind(since);
-    }
-    if let Some(until) = micros(filter.until) {
-        query.push(" AND d.accepted_at < ").push_bind(until);
-    }
-    if let Some(text) = &filter.text {
-        let text = text.to_ascii_lowercase();
-        query
-            .push(" AND (instr(lower(d.document_id), ")
-            .push_bind(text.clone());
-        query
-            .push(") > 0 OR instr(lower(coalesce(d.number, '')), ")
-            .push_bind(text);
-        query.push(") > 0)");
-    }
-    if let Some(before) = filter.before {
-        let before = i64::try_from(before).unwrap_or(i64::MAX);
-        query.push(" AND d.event < ").push_bind(before);
-    }
-    query.push(" ORDER BY d.event DESC LIMIT ");
-    query.push_bind(limit(page(filter.limit)));
-    query
 }
 
 fn refused(filter: &RefusalFilter) -> QueryBuilder<Sqlite> {
