@@ -14,6 +14,7 @@ mod id;
 mod kept;
 mod limits;
 mod list;
+mod next;
 pub mod private_server;
 mod read;
 mod row;

@@ -20,7 +20,7 @@ use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
 use truc_ledger::store::{
-    AMENDING_MAX, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX,
+    AMENDING_MAX, Choice, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX,
 };
 use truc_ledger::{StoreError, Transaction};
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
@@ -29,7 +29,7 @@ use crate::column::Columns as _;
 use crate::id::Id;
 use crate::save::{column, save};
 use crate::session::{Session, Statement, all, run};
-use crate::{kept, limits, row, waiting};
+use crate::{kept, limits, next, row, waiting};
 
 /// Begins, waits for the turn, and reads the end of the chain: three statements, one round trip. Each takes its own
 /// picture, so the last one sees what the writer before has committed.
@@ -290,6 +290,27 @@ impl Transaction for PostgresTransaction {
         max: usize,
     ) -> Result<Vec<InboxQueue>, StoreError> {
         waiting::inbox_queues(&mut self.session, now, room, max).await
+    }
+
+    async fn next_out(&mut self, choice: &Choice<'_>) -> Result<Vec<OutboxRow>, StoreError> {
+        next::next_out(&mut self.session, choice).await
+    }
+
+    async fn answers_but(
+        &mut self,
+        now: Timestamp,
+        max: usize,
+        resting: &[SystemId],
+    ) -> Result<Vec<OutboxRow>, StoreError> {
+        let resting: Vec<&str> = resting.iter().map(|system| system.as_str()).collect();
+        let statement = "SELECT * FROM outbox WHERE NOT awaits_taken AND \
+             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
+             AND system <> ALL($3::text[]) ORDER BY event, line LIMIT $2";
+        let statement = sqlx::query(statement)
+            .bind(micros(now))
+            .bind(limit(max))
+            .bind(resting);
+        self.all(statement, row::outbox).await
     }
 
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {

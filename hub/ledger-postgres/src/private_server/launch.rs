@@ -94,6 +94,18 @@ impl Running {
     }
 }
 
+/// What follows the name in a process's `stat`: its state, its parent, and more.
+fn stat(pid: i32) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in brackets and may have brackets in it.
+    text.rsplit_once(')').map(|(_, rest)| rest.trim().to_owned())
+}
+
+/// Whether a process has ended, reaped or not.
+pub(super) fn is_over(process: Pid) -> bool {
+    stat(process.as_raw_nonzero().get()).is_none_or(|stat| stat.starts_with(['Z', 'X']))
+}
+
 /// The processes whose parent this is.
 pub(super) fn children(of: Pid) -> Vec<Pid> {
     let parent = of.as_raw_nonzero().get().to_string();
@@ -103,10 +115,7 @@ pub(super) fn children(of: Pid) -> Vec<Pid> {
         .filter_map(|entry| {
             let entry = entry.ok()?;
             let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            // After the name, which stands in brackets: the state, then the parent.
-            let (_, rest) = stat.rsplit_once(')')?;
-            let is_child = rest.split_whitespace().nth(1) == Some(parent.as_str());
+            let is_child = stat(pid)?.split_whitespace().nth(1) == Some(parent.as_str());
             is_child.then(|| Pid::from_raw(pid)).flatten()
         })
         .collect()

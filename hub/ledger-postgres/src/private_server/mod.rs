@@ -221,6 +221,11 @@ impl PrivateServer {
         &self.config.dir
     }
 
+    /// Changes one of its settings, from its next start on.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.config.settings.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Makes an empty database. The name has letters, digits and `_` alone.
     ///
     /// # Errors
@@ -384,6 +389,7 @@ impl PrivateServer {
         for (name, value) in &self.config.settings {
             command.extend(["-c".to_owned(), format!("{name}={value}")]);
         }
+        self.forget_the_last().await;
         let mut running = Running::launch(&self.config.dir, &command, &path())?;
         let mut ended = false;
         let ready = wait_for(START_LIMIT, async || {
@@ -405,6 +411,16 @@ impl PrivateServer {
                 log,
             }
         })
+    }
+
+    /// A server that was killed left its file; where nobody reaps the dead, a new one would take it for alive.
+    async fn forget_the_last(&self) {
+        let Some(last) = self.postmaster() else {
+            return;
+        };
+        if wait_for(STOP_LIMIT, async || launch::is_over(last)).await {
+            let _ = fs::remove_file(self.data().join("postmaster.pid"));
+        }
     }
 
     async fn is_ready(&self) -> bool {

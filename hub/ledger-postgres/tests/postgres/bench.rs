@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 
 use async_trait::async_trait;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::sync::OnceCell;
 use truc_ledger::Store;
 use truc_ledger::contract::Bench;
@@ -21,6 +23,15 @@ pub(crate) fn open_dir() -> tempfile::TempDir {
         .unwrap()
 }
 
+/// The same in memory, where there is such a place: the contract commits some thousands of times, and it is not the disk
+/// that is tested. What happens to a server that is killed is tested on a disk.
+fn quick_dir() -> tempfile::TempDir {
+    let open = std::fs::Permissions::from_mode(0o711);
+    let mut builder = tempfile::Builder::new();
+    let builder = builder.prefix("truc-postgres-").permissions(open);
+    builder.tempdir_in("/dev/shm").unwrap_or_else(|_| open_dir())
+}
+
 /// The address of the shared server's database. The server lives in a thread of its own until this process ends;
 /// then its watcher kills it.
 pub(crate) async fn shared_url() -> &'static str {
@@ -33,10 +44,12 @@ pub(crate) async fn shared_url() -> &'static str {
                 .build()
                 .unwrap();
             runtime.block_on(async move {
-                let dir = open_dir();
-                let server = PrivateServer::start(PrivateServerConfig::new(dir.path().join("server")))
-                    .await
-                    .unwrap();
+                let dir = quick_dir();
+                let server = PrivateServer::start(
+                    PrivateServerConfig::new(dir.path().join("server")).with("max_wal_size", "64MB"),
+                )
+                .await
+                .unwrap();
                 say.send(server.url("postgres")).unwrap();
                 std::future::pending::<()>().await;
             });
@@ -46,23 +59,57 @@ pub(crate) async fn shared_url() -> &'static str {
     .await
 }
 
-/// A ledger in a schema of its own.
-pub(crate) struct SchemaBench(pub(crate) PostgresSettings);
+/// A schema that no other test has, on the shared server.
+pub(crate) async fn fresh() -> PostgresSettings {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut settings = PostgresSettings::new(shared_url().await);
+    settings.schema = format!("truc_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    settings.readers_max = 2;
+    settings
+}
+
+/// A ledger in a schema of its own. Every opening gives the same connections: what another process sees is tested where
+/// it matters.
+pub(crate) struct SchemaBench {
+    settings: PostgresSettings,
+    opened: OnceCell<PostgresStore>,
+}
 
 impl SchemaBench {
     pub(crate) async fn new() -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let mut settings = PostgresSettings::new(shared_url().await);
-        settings.schema = format!("truc_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        settings.readers_max = 2;
-        Self(settings)
+        Self {
+            settings: fresh().await,
+            opened: OnceCell::new(),
+        }
     }
 }
 
 #[async_trait]
 impl Bench for SchemaBench {
     async fn open(&self) -> Arc<dyn Store> {
-        PostgresStore::migrate(&self.0).await.unwrap();
-        Arc::new(PostgresStore::open(&self.0).await.unwrap())
+        let opened = self.opened.get_or_init(|| opened(&self.settings)).await;
+        Arc::new(opened.clone())
     }
+}
+
+/// A ledger that every opening connects to anew.
+pub(crate) struct Anew(pub(crate) PostgresSettings);
+
+#[async_trait]
+impl Bench for Anew {
+    async fn open(&self) -> Arc<dyn Store> {
+        Arc::new(opened(&self.0).await)
+    }
+}
+
+pub(crate) async fn opened(settings: &PostgresSettings) -> PostgresStore {
+    PostgresStore::migrate(settings).await.unwrap();
+    PostgresStore::open(settings).await.unwrap()
+}
+
+/// A connection as somebody at the shell has it, in the ledger's schema.
+pub(crate) async fn shell(settings: &PostgresSettings) -> PgConnection {
+    let options: PgConnectOptions = settings.url.parse().unwrap();
+    let options = options.options([("search_path", settings.schema.as_str())]);
+    options.connect().await.unwrap()
 }

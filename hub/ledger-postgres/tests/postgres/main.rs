@@ -4,3 +4,8 @@
 
 mod bench;
 mod contract;
+mod damage;
+mod hubs;
+mod plans;
+mod schema;
+mod server;
