@@ -9,18 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use futures_util::future::{try_join, try_join_all};
 use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use tokio::sync::watch;
+use truc_ledger::rules::BODY_DAMAGED_PAUSE;
 use truc_ledger::{
     Body, ClaimRequest, Claimed, FORWARDED_MAX, Forwarded, HubId, Ledger, PublishFailed, PublishFailure,
 };
 use truc_model::wire::{BodyReference, DELIVER_EXCHANGE, header};
-use truc_model::{AgencyCode, Clock, DeliveryUid, crash};
+use truc_model::{AgencyCode, Clock, DeliveryUid, SystemId, crash};
 use truc_transport::{Broker, BrokerState, HeaderValue, OutMessage, Properties, PublishError, Publisher};
 
+use super::bodies::Bodies;
 use super::orders;
 use super::record::until_committed;
+use super::rest::{self, Resting};
 use crate::app::stopped;
 use crate::config::Delivery as Settings;
 use crate::queues::Queues;
@@ -42,6 +46,8 @@ pub struct Deliverer {
     pub hub_code: AgencyCode,
     /// Told when an inbox is not there.
     pub queues: Arc<Queues>,
+    /// Bodies apart; `None`: there are none, and a message that names one does not go out.
+    pub bodies: Option<Bodies>,
 }
 
 /// Most bytes of bodies claimed and not yet confirmed: memory stays flat however slow the broker is and
@@ -51,9 +57,18 @@ pub const IN_FLIGHT_BYTES_MAX: u64 = 64 << 20;
 /// One publish and what came of it.
 struct Published {
     delivery: DeliveryUid,
+    system: SystemId,
     attempt: u32,
     size: u64,
-    result: Result<(), PublishError>,
+    result: Result<(), Unpublished>,
+}
+
+/// Why a message did not get into its inbox.
+enum Unpublished {
+    /// The broker, or the way to it.
+    Broker(PublishError),
+    /// The store does not have the body that the message would name.
+    BodyGone,
 }
 
 impl Deliverer {
@@ -71,13 +86,20 @@ impl Deliverer {
         let mut in_flight = FuturesUnordered::new();
         let mut in_flight_bytes = 0u64;
         let mut settled: Vec<Published> = Vec::new();
+        let mut resting = Resting::default();
         loop {
             let room = self.settings.claim_max.saturating_sub(in_flight.len());
             let bytes_room = IN_FLIGHT_BYTES_MAX.saturating_sub(in_flight_bytes);
             if room > 0 && bytes_room > 0 && can_publish(&broker_state) {
-                for claim in self.claim(room, bytes_room).await? {
+                let rest = resting.at(self.clock.now());
+                for claim in self.claim(room, bytes_room, rest).await? {
                     in_flight_bytes = in_flight_bytes.saturating_add(claim.body.bytes_in_memory());
-                    in_flight.push(publish(Arc::clone(&publisher), self.message(&claim), claim));
+                    in_flight.push(publish(
+                        Arc::clone(&publisher),
+                        self.bodies.clone(),
+                        self.message(&claim),
+                        claim,
+                    ));
                 }
             }
             tokio::select! {
@@ -94,7 +116,7 @@ impl Deliverer {
                     crash::reach("confirmed");
                     let done: u64 = settled.iter().map(|published| published.size).sum();
                     in_flight_bytes = in_flight_bytes.saturating_sub(done);
-                    self.commit(std::mem::take(&mut settled)).await?;
+                    self.commit(std::mem::take(&mut settled), &mut resting).await?;
                 }
                 () = stopped(&mut stop) => break,
                 // Whatever it was that woke the loop, it claims again.
@@ -104,12 +126,21 @@ impl Deliverer {
             }
         }
         while let Some(published) = in_flight.next().await {
-            self.commit(vec![published]).await?;
+            settled.push(published);
+            while let Some(Some(published)) = futures_util::FutureExt::now_or_never(in_flight.next()) {
+                settled.push(published);
+            }
+            self.commit(std::mem::take(&mut settled), &mut resting).await?;
         }
         Ok(())
     }
 
-    async fn claim(&self, limit: usize, bytes_max: u64) -> Result<Vec<Claimed>, DeliverError> {
+    async fn claim(
+        &self,
+        limit: usize,
+        bytes_max: u64,
+        resting: Vec<SystemId>,
+    ) -> Result<Vec<Claimed>, DeliverError> {
         let request = ClaimRequest {
             lease: Duration::from_secs(self.settings.lease_s),
             max: limit,
@@ -117,28 +148,40 @@ impl Deliverer {
             bytes_max,
             window: self.settings.window,
             urgent_extra: self.settings.urgent_extra,
+            resting,
             ..ClaimRequest::usual(self.owner.clone())
         };
         Ok(until_committed(|| self.ledger.claim(request.clone())).await?)
     }
 
-    async fn commit(&self, published: Vec<Published>) -> Result<(), DeliverError> {
+    async fn commit(&self, published: Vec<Published>, resting: &mut Resting) -> Result<(), DeliverError> {
         let at = self.clock.now();
         let mut forwarded = Vec::new();
+        let mut failed = Vec::new();
         for Published {
             delivery,
+            system,
             attempt,
             result,
             ..
         } in published
         {
-            match result {
-                Ok(()) => forwarded.push(Forwarded {
-                    delivery,
-                    at,
-                    attempt,
-                }),
-                Err(error) => {
+            let (failure, wait) = match result {
+                Ok(()) => {
+                    resting.took(&system);
+                    forwarded.push(Forwarded {
+                        delivery,
+                        at,
+                        attempt,
+                    });
+                    continue;
+                }
+                Err(Unpublished::BodyGone) => {
+                    emit(Event::BodyGone { delivery });
+                    let pause = SignedDuration::try_from(BODY_DAMAGED_PAUSE).unwrap_or_default();
+                    (PublishFailure::BodyDamaged, pause)
+                }
+                Err(Unpublished::Broker(error)) => {
                     emit(Event::PublishFailed {
                         delivery,
                         attempt,
@@ -147,23 +190,27 @@ impl Deliverer {
                     if matches!(error, PublishError::Unroutable { .. }) {
                         self.queues.found_missing();
                     }
-                    let failed = PublishFailed {
-                        delivery,
-                        at,
-                        failure: failure(&error),
-                        next_try: at
-                            .saturating_add(self.wait(attempt))
-                            .unwrap_or(jiff::Timestamp::MAX),
-                    };
-                    until_committed(|| self.ledger.publish_failed(failed.clone())).await?;
+                    if rest::is_the_inboxs(&error) {
+                        resting.failed(&system, at, |failures| self.wait(failures));
+                    }
+                    (failure(&error), self.wait(attempt))
                 }
-            }
+            };
+            failed.push(PublishFailed {
+                delivery,
+                at,
+                failure,
+                next_try: at.saturating_add(wait).unwrap_or(jiff::Timestamp::MAX),
+            });
         }
-        if !forwarded.is_empty() {
-            for confirms in forwarded.chunks(FORWARDED_MAX) {
-                until_committed(|| self.ledger.forwarded(confirms.to_vec())).await?;
-            }
-        }
+        // All at once: they share a commit.
+        let failed = failed
+            .iter()
+            .map(|failed| until_committed(|| self.ledger.publish_failed(failed.clone())));
+        let forwarded = forwarded
+            .chunks(FORWARDED_MAX)
+            .map(|confirms| until_committed(|| self.ledger.forwarded(confirms.to_vec())));
+        try_join(try_join_all(failed), try_join_all(forwarded)).await?;
         Ok(())
     }
 
@@ -255,15 +302,31 @@ fn can_publish(state: &watch::Receiver<BrokerState>) -> bool {
     matches!(*state.borrow(), BrokerState::Up)
 }
 
-async fn publish(publisher: Arc<dyn Publisher>, message: OutMessage, claim: Claimed) -> Published {
+async fn publish(
+    publisher: Arc<dyn Publisher>,
+    bodies: Option<Bodies>,
+    message: OutMessage,
+    claim: Claimed,
+) -> Published {
     let result = async {
-        let confirming = publisher.publish(message).await?;
+        // A message that names what nobody can fetch would be refused again and again at the other end.
+        if let Body::Apart { size } = claim.body {
+            let there = match &bodies {
+                Some(bodies) => bodies.has(claim.sha256, size).await,
+                None => false,
+            };
+            if !there {
+                return Err(Unpublished::BodyGone);
+            }
+        }
+        let confirming = publisher.publish(message).await.map_err(Unpublished::Broker)?;
         crash::reach("published");
-        confirming.await.map(|_confirmed| ())
+        confirming.await.map(|_confirmed| ()).map_err(Unpublished::Broker)
     }
     .await;
     Published {
         delivery: claim.delivery,
+        system: claim.system,
         attempt: claim.attempt,
         size: claim.body.bytes_in_memory(),
         result,
