@@ -120,6 +120,74 @@ fn value_bytes() {
 }
 
 #[test]
+fn text_bytes() {
+    // What the reader holds: values, and names that are not the format's own.
+    let base = packet(1, 1);
+    let held = |packet: &str| {
+        (1..10_000)
+            .find(|most| {
+                let limits = Limits {
+                    max_text_bytes: *most,
+                    ..Limits::default()
+                };
+                read(packet.as_bytes(), &limits).is_ok()
+            })
+            .unwrap()
+    };
+    let bytes = held(&base);
+    edge(&base, LIMIT, bytes, |limits, value| {
+        limits.max_text_bytes = value;
+    });
+    let longer = base.replace("Báo cáo", "Báo cáo tháng");
+    assert_eq!(held(&longer), bytes + " tháng".len());
+    // Indentation is no value, and attachments are not held.
+    let spaced = base.replace("<edXML:To>", &format!("{}<edXML:To>", "\n \t".repeat(1000)));
+    assert_eq!(held(&spaced), bytes);
+}
+
+#[test]
+fn many_values_within_their_limits_are_too_many_together() {
+    let value = format!("<v>{}</v>", "x".repeat(Limits::MAX_VALUE_BYTES));
+    let with = |count: usize| {
+        packet(1, 1).replace(
+            "</edXML:MessageHeader>",
+            &format!("{}</edXML:MessageHeader>", value.repeat(count)),
+        )
+    };
+    let most = Limits::MAX_TEXT_BYTES / Limits::MAX_VALUE_BYTES;
+    assert!(read(with(most - 1).as_bytes(), &Limits::default()).is_ok());
+    let rejection = read(with(most).as_bytes(), &Limits::default()).unwrap_err();
+    assert_eq!(rejection.findings[0].code, LIMIT);
+    // Nor do links of attachments, or texts that are cut up by elements.
+    let links = packet(1, 1).replace(
+        "</edXML:MessageHeader>",
+        &format!(
+            "{}</edXML:MessageHeader>",
+            format!("<v xlink:href=\"{}\"/>", "x".repeat(4000)).repeat(Limits::MAX_TEXT_BYTES / 4000)
+        ),
+    );
+    let rejection = read(links.as_bytes(), &Limits::default()).unwrap_err();
+    assert_eq!(rejection.findings[0].code, LIMIT);
+}
+
+#[test]
+fn markup_bytes() {
+    const MOST: usize = 64 * 1024;
+    for (open, close) in [("<!--", "-->"), ("<?p ", "?>")] {
+        let with = |length: usize| {
+            let markup = format!("{open}{}{close}", "x".repeat(length - open.len() - close.len()));
+            packet(1, 1).replace(
+                "</edXML:MessageHeader>",
+                &format!("{markup}</edXML:MessageHeader>"),
+            )
+        };
+        assert!(read(with(MOST).as_bytes(), &Limits::default()).is_ok());
+        let rejection = read(with(MOST + 1).as_bytes(), &Limits::default()).unwrap_err();
+        assert_eq!(rejection.findings[0].code, LIMIT);
+    }
+}
+
+#[test]
 fn an_attachment_is_no_value() {
     let limits = Limits {
         max_value_bytes: 100,

@@ -4,13 +4,14 @@ use std::sync::LazyLock;
 
 use jiff::civil::Date;
 use truc_envelope::{
-    Level, Limits, Packet, Reading, Rejection, SignaturePresence, decode_attachment, lint, read,
+    Level, Limits, Packet, Reading, Rejection, SignaturePresence, decode_attachment, lint, read, read_from,
     write_document, write_status,
 };
 use truc_model::{Refusal, Sha256};
 
 use crate::edits::edited;
 use crate::packets::{WORDS, assert_same, facts, files};
+use crate::pieces::Pieces;
 use crate::place::{Lines, MAX_EXPECTED, assert_sayable, assert_within};
 
 /// The linter's day; long after the packets' dates.
@@ -57,7 +58,9 @@ pub fn envelope(data: &[u8]) {
 fn examine(packet: &[u8]) {
     let limits = Limits::default();
     let outcome = read(packet, &limits);
-    assert_eq!(outcome, read(packet, &limits), "the same bytes read otherwise");
+    let pieces = Pieces::of(packet);
+    let in_pieces = read_from(&pieces, &limits).expect("bytes in memory can be read");
+    assert_eq!(outcome, in_pieces, "the same bytes read otherwise in pieces");
     let strict = the_linter_agrees(packet, &outcome);
     match &outcome {
         Ok(reading) => {

@@ -24,6 +24,7 @@ mod envelope;
 mod keys;
 mod packets;
 mod pdf;
+mod pieces;
 mod place;
 mod seal;
 mod seeds;

@@ -213,7 +213,7 @@ mod tests {
         let mut bytes = Vec::new();
         let source = content.as_bytes();
         let outcome = decode_stream(&source, 0..source.len(), &mut |chunk| {
-            bytes.extend_from_slice(chunk)
+            bytes.extend_from_slice(chunk);
         });
         assert_eq!(outcome.unwrap().map(|()| bytes.as_slice()), expected, "{content}");
     }

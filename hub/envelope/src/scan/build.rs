@@ -72,12 +72,14 @@ impl Builder<'_> {
     fn walk(&mut self, tokens: &mut Tokens<'_>) -> Result<(), Stop> {
         loop {
             let token = tokens.next().map_err(malformed)?;
-            if !token.continues()
-                && let Some(open) = self.stack.last()
-            {
-                self.run.end(&mut self.tree, *open);
-            }
             let at = token.at;
+            if !token.continues() {
+                if let Some(open) = self.stack.last() {
+                    self.run.end(&mut self.tree, *open);
+                }
+                // Between values, so that it does not matter in which pieces they come.
+                self.check_held(at)?;
+            }
             match token.kind {
                 Kind::Start { name } => self.open(tokens, &token, name)?,
                 Kind::Empty { name } => {
@@ -179,7 +181,6 @@ impl Builder<'_> {
         if let Some(href) = href {
             self.tree.set_href(id, href);
         }
-        self.check_held(at)?;
         self.stack.push(id);
         if let Some((tag, spelling)) = known {
             self.note_spelling(id, tag, spelling, family, prefix);
@@ -358,8 +359,7 @@ impl Builder<'_> {
         let most = self.limits.max_value_bytes;
         self.run
             .add(&mut self.tree, open, piece, token.continues(), most)
-            .map_err(|_| Stop::limit(at, format!("a value of at most {most} bytes"), "more"))?;
-        self.check_held(at)
+            .map_err(|_| Stop::limit(at, format!("a value of at most {most} bytes"), "more"))
     }
 
     /// However many values there are, together they are bounded.

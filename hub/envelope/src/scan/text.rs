@@ -31,15 +31,12 @@ impl Run {
             self.blank = tree.text(id).is_empty();
         }
         if self.blank && piece.trim_ascii().is_empty() {
-            if tree.text(id).len() <= most {
-                tree.add_text(id, piece);
-            }
+            // Of too much, enough is kept to tell that it is.
+            let _ = add(tree, id, piece, most);
             return Ok(());
         }
         self.blank = false;
-        check(tree.text(id).len(), most)?;
-        tree.add_text(id, piece);
-        check(tree.text(id).len(), most)
+        add(tree, id, piece, most)
     }
 
     /// The run is over: what was blank is gone.
@@ -50,8 +47,26 @@ impl Run {
     }
 }
 
-const fn check(length: usize, most: usize) -> Result<(), TooLong> {
-    if length > most { Err(TooLong) } else { Ok(()) }
+/// Adds as much of a piece as goes over the limit, and no more.
+fn add(tree: &mut Tree, id: NodeId, piece: &str, most: usize) -> Result<(), TooLong> {
+    let mut rest = piece;
+    loop {
+        let length = tree.text(id).len();
+        if length > most {
+            return Err(TooLong);
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+        // Mended line ends are shorter: then there is another turn.
+        let mut end = rest.len().min(most - length + 1);
+        while !rest.is_char_boundary(end) || rest.get(end - 1..end + 1) == Some("\r\n") {
+            end += 1;
+        }
+        let (now, later) = rest.split_at(end);
+        tree.add_text(id, now);
+        rest = later;
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +102,18 @@ mod tests {
             assert_eq!(text(&["12345678", "90"], size, 9), Err(TooLong));
             assert_eq!(text(&["        9"], size, 9).unwrap(), "        9");
             assert_eq!(text(&["         9"], size, 9), Err(TooLong));
+            assert_eq!(text(&["12345678\n"], size, 9).unwrap(), "12345678\n");
+        }
+        // Line ends are mended before they are counted; they come in one piece.
+        let ends = "\r\n".repeat(9);
+        for size in [2, 4, 18, 40] {
+            assert_eq!(
+                text(&["x", &ends[2..]], size, 9).unwrap(),
+                format!("x{}", "\n".repeat(8))
+            );
+            assert_eq!(text(&["x", &ends], size, 9), Err(TooLong));
+            assert_eq!(text(&[&ends, "x"], size, 9).unwrap(), "x");
+            assert_eq!(text(&[&format!("{ends}x")], 20, 9), Err(TooLong));
         }
     }
 }

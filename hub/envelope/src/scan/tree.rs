@@ -308,7 +308,7 @@ impl Tree {
         let text = &mut self.nodes[id.index()].text;
         match text {
             Text::Held(held) if held.end as usize == self.held.len() => {
-                self.held.truncate(held.start as usize)
+                self.held.truncate(held.start as usize);
             }
             Text::Held(_) => {}
             Text::Own(own) => self.own -= own.len(),
