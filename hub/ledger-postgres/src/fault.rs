@@ -27,8 +27,10 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
     use sqlx::Error;
     let code = match &error {
         Error::Database(database) => database.code().map(std::borrow::Cow::into_owned),
-        // The pool waits for a server that does not answer until its time is up.
-        Error::PoolTimedOut | Error::Io(_) | Error::Tls(_) | Error::WorkerCrashed => {
+        // The pool waits for a server that does not answer until its time is up. What the check of a new connection
+        // finds wrong (flushing turned off, another server after a failover) comes as a matter of configuration: no
+        // submission is to blame.
+        Error::PoolTimedOut | Error::Configuration(_) | Error::Io(_) | Error::Tls(_) | Error::WorkerCrashed => {
             return StoreError::Unreachable(error.into());
         }
         Error::ColumnDecode { .. } | Error::Decode(_) => return StoreError::Damaged(error.to_string()),

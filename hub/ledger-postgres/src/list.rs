@@ -2,6 +2,7 @@
 
 use sqlx::{Postgres, QueryBuilder};
 use truc_ledger::query::{DocumentFilter, RefusalFilter, page};
+use truc_model::Party;
 use truc_model::delivery::TransportStateName;
 
 use crate::write::{limit, micros};
@@ -11,15 +12,16 @@ pub(crate) fn documents(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new("SELECT d.* FROM document AS d WHERE true");
     if let Some(party) = &filter.party {
         query.push(" AND (d.sender = ").push_bind(party.to_string());
-        query.push(" OR d.uid IN (SELECT document FROM recipient WHERE party = ");
-        query.push_bind(party.to_string()).push("))");
+        query.push(" OR ");
+        addressed_to(&mut query, party);
+        query.push(")");
     }
     if let Some(sender) = &filter.sender {
         query.push(" AND d.sender = ").push_bind(sender.to_string());
     }
     if let Some(recipient) = &filter.recipient {
-        query.push(" AND d.uid IN (SELECT document FROM recipient WHERE party = ");
-        query.push_bind(recipient.to_string()).push(")");
+        query.push(" AND ");
+        addressed_to(&mut query, recipient);
     }
     if let Some(system) = &filter.system {
         query.push(" AND (d.system = ").push_bind(system.to_string());
@@ -51,6 +53,13 @@ pub(crate) fn documents(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
     query.push(" ORDER BY d.event DESC LIMIT ");
     query.push_bind(limit(page(filter.limit)));
     query
+}
+
+/// Found by as much of the party's name as the index has.
+fn addressed_to(query: &mut QueryBuilder<Postgres>, party: &Party) {
+    query.push("d.uid IN (SELECT document FROM recipient WHERE left(party, 200) = left(");
+    query.push_bind(party.to_string()).push(", 200) AND party = ");
+    query.push_bind(party.to_string()).push(")");
 }
 
 /// Where documents of which a recipient stands so are found: those whose messages are open in the outbox, those

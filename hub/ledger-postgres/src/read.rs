@@ -104,8 +104,8 @@ fn line(row: DocumentRow, states: StateCounts) -> DocumentLine {
 /// walk over all documents instead.
 pub(crate) const FIND: &str = "SELECT d.uid FROM (\
      SELECT uid FROM document WHERE uid = $1 \
-     UNION SELECT uid FROM document WHERE document_id = $2 \
-     UNION SELECT uid FROM document WHERE number = $3 \
+     UNION SELECT uid FROM document WHERE left(document_id, 200) = left($2, 200) AND document_id = $2 \
+     UNION SELECT uid FROM document WHERE number IS NOT NULL AND left(number, 200) = left($3, 200) AND number = $3 \
      UNION SELECT document FROM recipient WHERE delivery = $1 \
      UNION SELECT document FROM status WHERE delivery = $1 \
      UNION SELECT document FROM submission WHERE message_id = $1) AS named \

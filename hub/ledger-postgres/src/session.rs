@@ -10,12 +10,13 @@ use tokio::time::timeout;
 use truc_ledger::StoreError;
 
 use crate::fault::store_error;
+use crate::settings::READERS_LIMIT;
 
 /// A statement with its parameters.
 pub(crate) type Statement<'q> = sqlx::query::Query<'q, Postgres, PgArguments>;
 
-/// What the pool holds may have died with the server: so often another connection is tried.
-const STALE_MAX: u32 = 8;
+/// What the pool holds may have died with the server: so often another connection is tried. No pool holds more.
+const STALE_MAX: u32 = READERS_LIMIT;
 
 /// Longest wait for a rollback before the connection is closed instead.
 const ROLLBACK_MAX: Duration = Duration::from_secs(5);
@@ -50,7 +51,7 @@ impl Session {
             match begun {
                 Ok(rows) => return Ok((session, rows)),
                 // Nothing was done yet: a connection that died in the pool is no reason to fail.
-                Err(StoreError::Unreachable(_)) if stale < STALE_MAX => stale += 1,
+                Err(error) if is_dead(&error) && stale < STALE_MAX => stale += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -77,6 +78,11 @@ impl Session {
         self.broken = false;
         Ok(answer)
     }
+}
+
+/// Whether the connection was found dead. A server that did not answer in time is not asked again.
+fn is_dead(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unreachable(cause) if cause.is::<sqlx::Error>())
 }
 
 async fn within<T>(

@@ -168,7 +168,8 @@ impl Transaction for PostgresTransaction {
         }
         let statement = "SELECT d.* FROM unnest($1::text[], $2::text[]) AS k (sender, document_id) \
              CROSS JOIN LATERAL (SELECT * FROM document AS d WHERE d.sender = k.sender \
-             AND d.document_id = k.document_id ORDER BY held, event LIMIT $3) AS d";
+             AND left(d.document_id, 200) = left(k.document_id, 200) AND d.document_id = k.document_id \
+             ORDER BY held, event LIMIT $3) AS d";
         let statement = sqlx::query(statement)
             .bind(column(of, |identity| identity.sender.to_string()))
             .bind(column(of, |identity| identity.document_id.as_str()))
@@ -199,8 +200,8 @@ impl Transaction for PostgresTransaction {
             return Ok(Vec::new());
         }
         let statement = "SELECT d.* FROM unnest($1::text[], $2::text[]) AS k (sender, number) \
-             CROSS JOIN LATERAL (SELECT * FROM document AS d WHERE d.sender = k.sender AND d.number = k.number \
-             ORDER BY held, event DESC LIMIT $3) AS d";
+             CROSS JOIN LATERAL (SELECT * FROM document AS d WHERE d.sender = k.sender AND d.number IS NOT NULL \
+             AND left(d.number, 200) = left(k.number, 200) AND d.number = k.number ORDER BY held, event DESC LIMIT $3) AS d";
         let statement = sqlx::query(statement)
             .bind(column(of, |key| key.sender.to_string()))
             .bind(column(of, |key| key.number.as_str()))
@@ -231,7 +232,7 @@ impl Transaction for PostgresTransaction {
             return Ok(Vec::new());
         }
         let statement = "SELECT k.id FROM unnest($1::text[]) AS k (id) CROSS JOIN LATERAL \
-             (SELECT 1 FROM document AS d WHERE d.document_id = k.id LIMIT 1) AS d";
+             (SELECT 1 FROM document AS d WHERE left(d.document_id, 200) = left(k.id, 200) AND d.document_id = k.id LIMIT 1) AS d";
         let statement = sqlx::query(statement).bind(of);
         self.all(statement, |row| row.text("id")).await
     }

@@ -3,6 +3,7 @@
 -- Times are microseconds since 1970 in UTC, as in the events; digests are 32 bytes; ids are uuid. Text that is
 -- compared or sorted has the collation "C": bytes, as the hub sorts, and no index breaks with a new C library.
 -- JSON stands in text columns, byte for byte as written; what is asked of it has a column of its own.
+-- What strangers write can be longer than an index takes: such columns are found by their first 200 characters.
 -- No foreign keys: each would look its parent up and lock it once more for every row, and `truc ledger verify`
 -- compares all of it with the events. No partitions: decision 0009 says why, and what does their work.
 
@@ -112,12 +113,12 @@ CREATE TABLE document (
     verdict_kind      text COLLATE "C" NOT NULL,
     pdfs              text
 );
-CREATE INDEX document_identity ON document (sender, document_id, held, event);
-CREATE INDEX document_number ON document (sender, number, held, event) WHERE number IS NOT NULL;
+CREATE INDEX document_identity ON document (sender, left(document_id, 200), held, event);
+CREATE INDEX document_number ON document (sender, left(number, 200), held, event) WHERE number IS NOT NULL;
 CREATE INDEX document_sha256 ON document (sha256);
 CREATE INDEX document_accepted ON document (accepted_at, event);
-CREATE INDEX document_named ON document (document_id);
-CREATE INDEX document_numbered ON document (number) WHERE number IS NOT NULL;
+CREATE INDEX document_named ON document (left(document_id, 200));
+CREATE INDEX document_numbered ON document (left(number, 200)) WHERE number IS NOT NULL;
 CREATE INDEX document_sender ON document (sender, event);
 CREATE INDEX document_system ON document (system, event);
 CREATE INDEX document_amends ON document (amends, event) WHERE amends IS NOT NULL;
@@ -152,7 +153,7 @@ CREATE TABLE recipient (
     PRIMARY KEY (document, position)
 ) WITH (fillfactor = 60);
 CREATE INDEX recipient_delivery ON recipient (delivery) WHERE delivery IS NOT NULL;
-CREATE INDEX recipient_party ON recipient (party, document);
+CREATE INDEX recipient_party ON recipient (left(party, 200), document);
 CREATE INDEX recipient_system ON recipient (system, document) WHERE system IS NOT NULL;
 CREATE INDEX recipient_aside ON recipient (aside, document) WHERE aside IS NOT NULL;
 CREATE TRIGGER recipient_delete BEFORE DELETE ON recipient

@@ -9,3 +9,4 @@ mod hubs;
 mod plans;
 mod schema;
 mod server;
+mod words;
