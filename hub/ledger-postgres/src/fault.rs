@@ -30,7 +30,11 @@ pub(crate) fn store_error(error: sqlx::Error) -> StoreError {
         // The pool waits for a server that does not answer until its time is up. What the check of a new connection
         // finds wrong (flushing turned off, another server after a failover) comes as a matter of configuration: no
         // submission is to blame.
-        Error::PoolTimedOut | Error::Configuration(_) | Error::Io(_) | Error::Tls(_) | Error::WorkerCrashed => {
+        Error::PoolTimedOut
+        | Error::Configuration(_)
+        | Error::Io(_)
+        | Error::Tls(_)
+        | Error::WorkerCrashed => {
             return StoreError::Unreachable(error.into());
         }
         Error::ColumnDecode { .. } | Error::Decode(_) => return StoreError::Damaged(error.to_string()),

@@ -55,7 +55,14 @@ async fn names_longer_than_an_index_takes_are_kept_and_found() {
 async fn texts_are_found_in_every_script_and_sorted_by_bytes() {
     let bench = SchemaBench::new().await;
     let hub = Hub::open(&bench).await;
-    for id in ["Công văn số 1", "công văn số 2", "ĐIỆN 3", "điện 4", "文書 5", "a'b\"c\\d%_{}6"] {
+    for id in [
+        "Công văn số 1",
+        "công văn số 2",
+        "ĐIỆN 3",
+        "điện 4",
+        "文書 5",
+        "a'b\"c\\d%_{}6",
+    ] {
         hub.accept(hub.document(id)).await;
         assert_eq!(hub.ledger.find(id).await.unwrap().len(), 1, "{id}");
     }
