@@ -31,7 +31,7 @@ mod upload;
 pub use error::{BodyError, NamedError};
 pub use open::{BodyStream, LocalBody, OpenBody};
 pub use pin::Pin;
-pub use remote::S3Settings;
+pub use remote::{RETRY_FOR, S3Settings};
 pub use remove::{Named, Removal, Swept};
 pub use store::{BodyStore, Listed, Settings};
 pub use upload::{Began, Finished, From, UploadStatus, UploadWriter};

@@ -145,7 +145,7 @@ impl OpenBody {
         }
         Ok(match self.file {
             Some(file) => of_file(file, range),
-            None => of_bucket(self.store, self.body, range),
+            None => of_bucket(self.store, self.body, range, self.size),
         })
     }
 }
@@ -172,10 +172,11 @@ fn of_file(file: Arc<File>, range: Range<u64>) -> BodyStream {
     pieces.boxed()
 }
 
-fn of_bucket(store: BodyStore, body: Sha256, range: Range<u64>) -> BodyStream {
+fn of_bucket(store: BodyStore, body: Sha256, range: Range<u64>, size: u64) -> BodyStream {
     let opened = async move {
         let options = GetOptions {
-            range: Some(GetRange::Bounded(range)),
+            // The whole is asked for as such: fewer services have their own mind about it.
+            range: (range != (0..size)).then_some(GetRange::Bounded(range)),
             ..GetOptions::default()
         };
         let path = keys::object(&body);

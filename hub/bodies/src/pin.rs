@@ -1,8 +1,8 @@
 //! Pins: who is about to name a body holds one, so that nobody removes it in between.
 
 use jiff::Timestamp;
-use object_store::PutMode;
 use object_store::path::Path;
+use object_store::{ObjectStoreExt as _, PutPayload};
 use truc_model::{BodyProblem, BodyProblemCode, Sha256, SystemId};
 
 use crate::error::BodyError;
@@ -47,7 +47,7 @@ impl Pin {
     /// [`BodyError::Store`]. Nothing is lost by one: a sweep finds the row.
     pub async fn named(self, store: &BodyStore) -> Result<(), BodyError> {
         store.forget_unnamed(&self.system, self.body).await?;
-        store.erase(&self.path).await
+        store.take_off(&self.path).await
     }
 
     /// It is not named after all.
@@ -55,7 +55,7 @@ impl Pin {
     /// # Errors
     /// [`BodyError::Store`]. Nothing is lost by one: the pin ends by itself.
     pub async fn release(self, store: &BodyStore) -> Result<(), BodyError> {
-        store.erase(&self.path).await
+        store.take_off(&self.path).await
     }
 }
 
@@ -78,7 +78,7 @@ impl BodyStore {
                 since,
             }),
             Err(error) => {
-                self.erase(&path).await?;
+                self.take_off(&path).await?;
                 Err(error)
             }
         }
@@ -110,8 +110,17 @@ impl BodyStore {
     pub(crate) async fn hold(&self, body: Sha256) -> Result<Path, BodyError> {
         let id = self.inner.random.uuid_v7(self.inner.clock.now());
         let path = keys::pin(&body, self.now_s(), id);
-        self.record(&path, Vec::new(), PutMode::Overwrite).await?;
+        let put = self.inner.pins.put(&path, PutPayload::default()).await;
+        put.map_err(BodyError::store("write a pin"))?;
         Ok(path)
+    }
+
+    /// Takes a pin off; that it is gone is as good.
+    pub(crate) async fn take_off(&self, pin: &Path) -> Result<(), BodyError> {
+        match self.inner.pins.delete(pin).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(BodyError::store("take a pin off")(error)),
+        }
     }
 
     /// Whether anybody holds a pin of `body`. Pins that have ended are taken off on the way.
@@ -120,7 +129,7 @@ impl BodyStore {
         for meta in self.listing(&keys::pins(&body), PINS_MAX).await? {
             match keys::read_pin(&meta.location, &body) {
                 Some(since) if now < since.saturating_add(PIN_HOLDS_S) => return Ok(true),
-                Some(_) => self.erase(&meta.location).await?,
+                Some(_) => self.take_off(&meta.location).await?,
                 None => {}
             }
         }
@@ -130,7 +139,7 @@ impl BodyStore {
     /// Takes off all pins: only where no other process can hold one.
     pub(crate) async fn forget_pins(&self) -> Result<(), BodyError> {
         for meta in self.listing(&Path::from("pins"), PINS_MAX).await? {
-            self.erase(&meta.location).await?;
+            self.take_off(&meta.location).await?;
         }
         Ok(())
     }

@@ -40,8 +40,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Attempts after the first, of requests that can be repeated.
 const RETRIES_MAX: usize = 5;
 
-/// How long such a request is repeated.
-const RETRY_FOR: Duration = Duration::from_secs(30);
+/// How long a request to a bucket is repeated that can be.
+pub const RETRY_FOR: Duration = Duration::from_secs(30);
 
 /// How a bucket is reached.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,6 +62,8 @@ pub struct S3Settings {
     pub ca_pem: Option<String>,
     /// The bucket is part of the host name instead of the path.
     pub virtual_hosted: bool,
+    /// How long a request that can be repeated is repeated: [`RETRY_FOR`].
+    pub retry_for: Duration,
 }
 
 impl std::fmt::Debug for S3Settings {
@@ -90,7 +92,7 @@ pub(crate) fn connect(settings: &S3Settings) -> Result<Arc<dyn ObjectStore>, Bod
         .with_retry(RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: RETRIES_MAX,
-            retry_timeout: RETRY_FOR,
+            retry_timeout: settings.retry_for,
         });
     if !settings.endpoint.is_empty() {
         builder = builder.with_endpoint(&settings.endpoint);

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub struct BodyStore {
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) objects: Arc<dyn ObjectStore>,
+    /// Where pins are. Of a directory of one's own they need not survive a loss of power: nor does who holds them.
+    pub(crate) pins: Arc<dyn ObjectStore>,
     pub(crate) place: Place,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -89,10 +92,11 @@ impl BodyStore {
         random: Arc<dyn Random>,
     ) -> Result<Self, BodyError> {
         let lock = prepare(settings.dir.clone()).await?;
-        let objects = LocalFileSystem::new_with_prefix(&settings.dir)
-            .map_err(BodyError::store("open its directory"))?
-            .with_fsync(true);
-        let store = Self::new(settings, Arc::new(objects), Place::Local, clock, random, lock);
+        let quick = LocalFileSystem::new_with_prefix(&settings.dir)
+            .map_err(BodyError::store("open its directory"))?;
+        let objects: Arc<dyn ObjectStore> = Arc::new(quick.clone().with_fsync(true));
+        let stores = (objects, Arc::new(quick) as _);
+        let store = Self::new(settings, stores, Place::Local, clock, random, lock);
         // Who held them in this directory is gone: the lock is ours.
         store.forget_pins().await?;
         Ok(store)
@@ -110,12 +114,13 @@ impl BodyStore {
     ) -> Result<Self, BodyError> {
         let lock = prepare(settings.dir.clone()).await?;
         let objects = remote::connect(s3)?;
-        Ok(Self::new(settings, objects, Place::Remote, clock, random, lock))
+        let stores = (Arc::clone(&objects), objects);
+        Ok(Self::new(settings, stores, Place::Remote, clock, random, lock))
     }
 
     fn new(
         settings: Settings,
-        objects: Arc<dyn ObjectStore>,
+        (objects, pins): (Arc<dyn ObjectStore>, Arc<dyn ObjectStore>),
         place: Place,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -125,6 +130,7 @@ impl BodyStore {
             inner: Arc::new(Inner {
                 settings,
                 objects,
+                pins,
                 place,
                 clock,
                 random,
@@ -275,8 +281,12 @@ fn listed(meta: &ObjectMeta) -> Option<Listed> {
 /// Makes the directory and takes its lock.
 async fn prepare(dir: PathBuf) -> Result<File, BodyError> {
     tokio::task::spawn_blocking(move || {
+        // Documents are nobody else's business on this machine.
+        let mut folders = std::fs::DirBuilder::new();
+        folders.recursive(true).mode(0o700);
         for folder in ["staging", "copies"] {
-            std::fs::create_dir_all(dir.join(folder))
+            folders
+                .create(dir.join(folder))
                 .map_err(BodyError::file("make the directory of bodies"))?;
         }
         lock(&dir)

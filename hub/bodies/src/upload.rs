@@ -272,7 +272,7 @@ impl BodyStore {
         // So that nobody removes it before it is noted whose it is.
         let pin = self.hold(body).await?;
         let published = self.publish_held(system, body, size, staged).await;
-        self.erase(&pin).await?;
+        self.take_off(&pin).await?;
         published
     }
 

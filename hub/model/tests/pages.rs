@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 
 use truc_model::delivery::TransportStateName;
 use truc_model::{
-    AlertKind, Answered, Applied, BusinessState, ChangeOrder, ChangeState, Ordered, ParkCause, RefusalCode,
-    StatusCode, UndeliverableCause, WithdrawCause, WithdrawProof,
+    AlertKind, Answered, Applied, BodyProblemCode, BusinessState, ChangeOrder, ChangeState, NextTry, Ordered,
+    ParkCause, RefusalCode, StatusCode, UndeliverableCause, WithdrawCause, WithdrawProof,
 };
 
 fn reference(path: &str) -> PathBuf {
@@ -95,6 +95,40 @@ fn the_index_of_refusals_stands_in_order_of_precedence() {
             "refusals/README.md",
             &[&format!("| {} | [`{code}`]({code}.md) |", rank + 1)],
         );
+    }
+}
+
+#[test]
+fn every_problem_with_bodies_has_its_place() {
+    let page = read(&reference("body-problems.md"));
+    let titles: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## `")?.strip_suffix('`'))
+        .collect();
+    let codes: Vec<&str> = BodyProblemCode::ALL.iter().map(|code| code.as_str()).collect();
+    assert_eq!(titles, codes, "in the order in which a request is judged");
+    let sections = page.split("\n## ").skip(1);
+    for (code, section) in BodyProblemCode::ALL.iter().zip(sections) {
+        let (vi, en) = code.sentences();
+        let (actor_vi, actor_en) = code.actor().labels();
+        let next = serde_json::to_value(code.next()).unwrap();
+        let next = format!("next `{}`", next.as_str().unwrap());
+        let status = format!("HTTP {}", code.status());
+        must_say(
+            section,
+            code.as_str(),
+            &[vi, en, actor_vi, actor_en, &next, &status],
+        );
+    }
+    for next in [NextTry::Resume, NextTry::Later, NextTry::AfterCorrection] {
+        let (vi, en) = next.sentences();
+        must_say(&page, "body-problems.md", &[vi, en]);
+    }
+    let openapi = read(&reference("../../schemas/openapi.yaml"));
+    for code in BodyProblemCode::ALL {
+        let answers = openapi.split(". ").find(|part| part.contains(code.as_str()));
+        let answers = answers.unwrap_or_else(|| panic!("openapi.yaml does not name {code}"));
+        must_say(answers, "openapi.yaml", &[&code.status().to_string()]);
     }
 }
 

@@ -25,9 +25,10 @@ use truc_model::wire::{
     RefusalAnswer, StatusReceipt, Taken, WarningLine, Withdrawn,
 };
 use truc_model::{
-    Actor, AgencyCode, AgencyId, BusinessState, ChangeState, DeliveryUid, Operation, ParkCause, Party,
-    Refusal, RefusalCode, Retry, Sha256, SignatureState, SignatureStrength, SignatureVerdict, StatusCode,
-    TransportState, UndeliverableCause, Urgency, WarningCode, WithdrawCause, WithdrawProof,
+    Actor, AgencyCode, AgencyId, BodyProblem, BodyProblemCode, BusinessState, ChangeState, DeliveryUid,
+    Operation, ParkCause, Party, Refusal, RefusalCode, Retry, Sha256, SignatureState, SignatureStrength,
+    SignatureVerdict, StatusCode, TransportState, UndeliverableCause, Urgency, WarningCode, WithdrawCause,
+    WithdrawProof,
 };
 
 fn schemas() -> PathBuf {
@@ -54,6 +55,24 @@ fn keep(name: &str, value: &Value) {
         serde_json::from_str::<Value>(&found).is_ok_and(|found| found == *value),
         "schemas/{name} does not say what the code says; see the top of this test for how to rewrite it"
     );
+}
+
+#[test]
+fn problems() {
+    let schema = schema("problem");
+    for code in BodyProblemCode::ALL {
+        let problem = BodyProblem::new(*code, "at most 4294967296 bytes", "5000000000 bytes");
+        let value = serde_json::to_value(problem.answer()).unwrap();
+        let faults = schema.faults(&value);
+        assert!(faults.is_empty(), "{code}: {faults:#?}\n{value:#}");
+    }
+    let offset = BodyProblem::new(
+        BodyProblemCode::OffsetMismatch,
+        "bytes from 100",
+        "bytes from 200",
+    )
+    .at(100);
+    check("problem", &[("problem", offset.answer())]);
 }
 
 /// Every body fits its schema, member by member; the first few are the published examples.

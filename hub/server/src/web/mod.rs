@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::routing::any;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use truc_bodies::{BodyError, BodyStore, S3Settings};
+use truc_bodies::{BodyError, BodyStore, RETRY_FOR, S3Settings};
 use truc_directory::SystemStatus;
 use truc_model::{Clock, Random, Sha256, SystemId};
 
@@ -188,6 +188,7 @@ fn bucket(settings: &Bodies) -> Result<S3Settings, WebError> {
         secret_access_key,
         ca_pem,
         virtual_hosted: settings.s3_virtual_hosted,
+        retry_for: RETRY_FOR,
     })
 }
 

@@ -69,13 +69,23 @@ impl Client {
             .expect("the connection ended before an answer")
     }
 
-    /// The same; `None` when the connection ends first.
-    pub(super) async fn try_answer(&mut self, of_head: bool) -> Option<Answer> {
+    /// Reads the head of an answer, and leaves the rest.
+    pub(super) async fn status(&mut self) -> u16 {
+        let head = self.head().await.expect("the connection ended before an answer");
+        head.split(' ').nth(1).unwrap().parse().unwrap()
+    }
+
+    async fn head(&mut self) -> Option<String> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             head.push(self.0.read_u8().await.ok()?);
         }
-        let text = String::from_utf8(head).unwrap();
+        Some(String::from_utf8(head).unwrap())
+    }
+
+    /// The same; `None` when the connection ends first.
+    pub(super) async fn try_answer(&mut self, of_head: bool) -> Option<Answer> {
+        let text = self.head().await?;
         let mut lines = text.lines();
         let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers: HashMap<String, String> = lines

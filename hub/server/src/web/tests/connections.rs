@@ -125,17 +125,11 @@ async fn a_client_that_does_not_read_gives_its_place_back() {
     kit.ask(&format!("PUT {path}"), "so-tnmt", &data).await;
     let mut deaf = kit.client().await;
     deaf.send(&format!("GET {path}"), "so-tnmt", b"").await;
-    let limited = soon(async {
-        loop {
-            let answer = kit
-                .ask(&format!("GET {path}\nrange: bytes=0-0"), "so-tnmt", b"")
-                .await;
-            if answer.status != 206 {
-                return answer;
-            }
-        }
-    })
-    .await;
+    // It is being served.
+    assert_eq!(soon(deaf.status()).await, 200);
+    let limited = kit
+        .ask(&format!("GET {path}\nrange: bytes=0-0"), "so-tnmt", b"")
+        .await;
     assert_eq!(limited.code(), BodyProblemCode::TransfersLimited);
     // Another system is not held up.
     let small = kit
@@ -176,7 +170,8 @@ async fn connections_beyond_the_limit_wait_their_turn() {
 async fn heads_have_a_size() {
     let kit = Kit::new().await;
     let mut client = kit.client().await;
-    let long = "a".repeat(super::super::listener::HEAD_BYTES);
+    // Twice: what is read at once can be a little more than the limit.
+    let long = "a".repeat(2 * super::super::listener::HEAD_BYTES);
     let text = format!("GET /bodies/1 HTTP/1.1\r\nhost: hub\r\nx: {long}\r\n\r\n");
     client.raw(text.as_bytes()).await;
     assert_eq!(soon(client.answer(false)).await.status, 431);
