@@ -28,10 +28,10 @@ lint: ## Format check and lints, warnings are errors
 format: ## Format the sources
 	cargo fmt --all
 
-bench: ## The hub under load beside a bare forwarder, and the disk's flush latency
-	@.ci/install-parts demo
-	cargo build --release $(PROGRAMS) -p truc-tests --bins
-	target/release/truc-bench
+bench: ## What this machine can carry: the hub under load beside a bare forwarder, the whole matrix
+	@.ci/install-parts bench
+	cargo build --release -p truc-server
+	target/release/truc bench matrix
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS (1800), FUZZ_JOBS at a time; fails on a finding
 	@.ci/install-parts fuzz

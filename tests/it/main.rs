@@ -1,7 +1,10 @@
 //! Scenarios against a private RabbitMQ, hubs and adapters in processes of their own.
 
+mod bodies;
+mod bench;
 mod broker;
 mod certificates;
+mod cluster;
 mod crash;
 mod demo;
 mod faults;

@@ -4,9 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use truc_adapter_sdk::IncomingDocument;
-use truc_adapter_sdk::envelope::{
-    DocumentPacket, Limits, Organization, Packet, ReceiverChange, ResponseFor, read,
-};
+use truc_adapter_sdk::envelope::{DocumentPacket, Limits, Organization, Packet, ReceiverChange, ResponseFor};
 use truc_adapter_sdk::model::wire::AttachmentWords;
 use truc_adapter_sdk::model::{
     AgencyCode, DeliveryUid, DocumentUid, Operation, Sha256, SignatureVerdict, Urgency,
@@ -115,8 +113,14 @@ impl Facts {
     /// Of a document that came.
     #[must_use]
     pub fn of(document: &IncomingDocument) -> Self {
-        let packet = match read(&document.bytes, &Limits::default()).map(|reading| reading.packet) {
-            Ok(Packet::Document(packet)) => Some(packet),
+        let limits = Limits {
+            max_bytes: usize::MAX,
+            ..Limits::default()
+        };
+        // A file that cannot be read is stored all the same, and its content stays unknown here.
+        let reading = document.bytes.read(&limits).ok().and_then(Result::ok);
+        let packet = match reading.map(|reading| reading.packet) {
+            Some(Packet::Document(packet)) => Some(packet),
             // The hub has accepted it, so it is stored; what it says has to be read by other means.
             _ => None,
         };
@@ -127,7 +131,7 @@ impl Facts {
             from: document.from.clone(),
             to: document.to.clone(),
             sha256: document.sha256,
-            size: document.bytes.len() as u64,
+            size: document.bytes.len(),
             attempt: document.attempt,
             received_at: document.received_at,
             urgency: document.urgency,

@@ -11,8 +11,8 @@ use truc_adapter_sdk::envelope::{Limits, Packet, StatusPacket, read};
 use truc_adapter_sdk::model::clock::viet_nam;
 use truc_adapter_sdk::model::{Clock, DeliveryUid, DocumentUid, MessageId, Random, Sha256, StatusCode};
 use truc_adapter_sdk::{
-    Adapter, Answer, IncomingDocument, IncomingNotice, IncomingStatus, StatusReport, Stored, Trouble,
-    Withdrawal, derived_id,
+    Adapter, Answer, IncomingDocument, IncomingNotice, IncomingStatus, PacketBytes, PacketFile, StatusReport,
+    Stored, Trouble, Withdrawal, derived_id,
 };
 use uuid::Uuid;
 
@@ -47,8 +47,10 @@ pub struct Behaviour {
     pub poll: Duration,
     /// After how long without an answer a packet is published again, under the same message id.
     pub resend_after: Duration,
-    /// Largest packet sent, in bytes.
+    /// Largest packet sent in its message, in bytes; those sent apart have the hub's limit.
     pub max_packet_bytes: u64,
+    /// Whether larger ones are sent apart, and from which size on; `None`: all go in their message.
+    pub apart_over: Option<u64>,
 }
 
 /// Whether status 01 (*đã đến*) is reported without anyone asking for it.
@@ -169,7 +171,11 @@ fn store(state: &State, document: &IncomingDocument) -> io::Result<()> {
         if let Some(page) = orders::page(&facts) {
             plan.write(id, &Folder::In.file(&format!("{}.txt", document.delivery)), page);
         }
-        plan.write(id, &Folder::In.file(&facts.packet), document.bytes.to_vec());
+        let packet = Folder::In.file(&facts.packet);
+        match &document.bytes {
+            PacketBytes::Memory(bytes) => plan.write(id, &packet, bytes.to_vec()),
+            PacketBytes::File(file) => plan.rename(&beside(state, document, file)?, &packet),
+        }
         if state.behaviour.arrived == AutoArrived::Report {
             for (message_id, entry, packet) in arrivals(&facts) {
                 plan.write_folder(
@@ -186,6 +192,17 @@ fn store(state: &State, document: &IncomingDocument) -> io::Result<()> {
     plan.carry_out(&state.layout, id)?;
     tracing::info!(delivery = %document.delivery, document = %document.document, bytes = document.bytes.len(), "stored");
     Ok(())
+}
+
+/// Where a fetched packet lies below the directory: it is moved, not copied.
+fn beside(state: &State, document: &IncomingDocument, file: &PacketFile) -> io::Result<String> {
+    if let Some(below) = state.layout.below(&file.path) {
+        return Ok(below);
+    }
+    // The client keeps its state elsewhere.
+    let copy = Folder::State.file(&format!("{}.fetched", document.delivery));
+    document.bytes.copy_to(&state.layout.path(&copy))?;
+    Ok(copy)
 }
 
 /// Status 01 for each recipient. Key and bytes follow from the facts, so that the hub takes a second one,

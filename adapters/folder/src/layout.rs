@@ -138,6 +138,13 @@ impl Layout {
         self.root.join(below)
     }
 
+    /// The path below the directory of a file in it; `None` of one elsewhere.
+    #[must_use]
+    pub fn below(&self, path: &Path) -> Option<String> {
+        let below = path.strip_prefix(&self.root).ok()?;
+        below.to_str().map(str::to_owned)
+    }
+
     /// `sending/<message-id>`.
     #[must_use]
     pub fn sending(&self, message_id: MessageId) -> PathBuf {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use truc_adapter_sdk::model::SystemId;
-use truc_adapter_sdk::{Config, SealPem};
+use truc_adapter_sdk::{BodyClientConfig, Config, SealPem};
 
 use crate::folder::{AutoArrived, Behaviour};
 
@@ -44,7 +44,15 @@ pub struct File {
     pub poll_ms: u64,
     /// Publish again without an answer after this many seconds.
     pub resend_after_s: u64,
-    /// Largest packet sent, in bytes.
+    /// `https://host:port` of the hub's service of large packets; empty: every packet goes in its message.
+    pub bodies: String,
+    /// PEM file of the authority that signed its certificate.
+    pub bodies_ca: PathBuf,
+    /// `http://` to other machines than this one, where the password travels in clear text.
+    pub bodies_plain: bool,
+    /// Larger packets are sent apart, when there is such a service.
+    pub inline_max_bytes: u64,
+    /// Largest packet sent in its message, in bytes.
     pub max_packet_bytes: u64,
     /// Most messages held unsettled at once.
     pub prefetch: u16,
@@ -66,6 +74,10 @@ impl Default for File {
             auto_arrived: true,
             poll_ms: 1000,
             resend_after_s: 900,
+            bodies: String::new(),
+            bodies_ca: PathBuf::new(),
+            bodies_plain: false,
+            inline_max_bytes: Config::INLINE_MAX_BYTES as u64,
             max_packet_bytes: Config::MAX_BODY_BYTES as u64,
             prefetch: Config::PREFETCH,
             log: "info".to_owned(),
@@ -162,6 +174,7 @@ impl Settings {
             &mut file.dir,
             &mut file.password_file,
             &mut file.broker_ca,
+            &mut file.bodies_ca,
             &mut file.key,
             &mut file.certificate,
         ] {
@@ -232,7 +245,11 @@ impl File {
             };
             return Err(value(key, "at least 1"));
         }
+        let bodies = self.bodies(&system, password.as_deref())?;
+        let apart_over = bodies.as_ref().map(|_| self.inline_max_bytes);
         let mut client = Config::new(&broker_url, system, APP_ID, self.dir.join("state"));
+        client.bodies = bodies;
+        client.inline_max_bytes = usize::try_from(self.inline_max_bytes).unwrap_or(usize::MAX);
         client.more_broker_hosts = self.more_broker_hosts;
         client.broker_ca_pem = broker_ca_pem;
         client.seal = seal;
@@ -249,10 +266,32 @@ impl File {
                 poll: Duration::from_millis(self.poll_ms),
                 resend_after: Duration::from_secs(self.resend_after_s.max(1)),
                 max_packet_bytes: self.max_packet_bytes,
+                apart_over,
             },
             directory: self.dir,
             log: self.log,
         })
+    }
+}
+
+impl File {
+    /// The service of large packets, with the broker's user and password.
+    fn bodies(
+        &self,
+        system: &SystemId,
+        password: Option<&str>,
+    ) -> Result<Option<BodyClientConfig>, SettingsError> {
+        if self.bodies.is_empty() {
+            return Ok(None);
+        }
+        let Some(password) = password else {
+            let reason = format!("needs the broker's password: password_file, or {PASSWORD_VARIABLE}");
+            return Err(value("bodies", reason));
+        };
+        let mut bodies = BodyClientConfig::new(&self.bodies, system.clone(), password);
+        bodies.ca_pem = optional("bodies_ca", &self.bodies_ca)?;
+        bodies.allow_plain = self.bodies_plain;
+        Ok(Some(bodies))
     }
 }
 

@@ -10,8 +10,12 @@ use std::time::SystemTime;
 use futures_util::StreamExt as _;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use truc_adapter_sdk::model::{DocumentKind, MessageId, Place, Refusal, RefusalCode, Urgency, crash};
-use truc_adapter_sdk::{Client, PublishError, Submission, SubmitError, durable};
+use truc_adapter_sdk::model::{
+    BodyProblemCode, DocumentKind, MessageId, Place, Refusal, RefusalCode, Urgency, crash,
+};
+use truc_adapter_sdk::{
+    BodyTransferError, Client, PacketBytes, PacketFile, PublishError, Submission, SubmitError, durable,
+};
 
 use crate::filing;
 use crate::folder::{FolderAdapter, State};
@@ -292,13 +296,19 @@ async fn send_one(adapter: &FolderAdapter, client: &Client, message_id: MessageI
     match client.submit_nowait(&submission).await {
         Ok(()) => true,
         Err(SubmitError::Rejected(PublishError::TooLarge { size, limit })) => {
-            let finding = too_large(size as u64, limit as u64);
-            let state = std::sync::Arc::clone(&adapter.state);
-            let filed =
-                tokio::task::spawn_blocking(move || filing::refuse_here(&state, message_id, finding)).await;
-            if !matches!(filed, Ok(Ok(()))) {
-                tracing::error!(%message_id, "a packet that is too large cannot be filed; tried again");
-            }
+            file_as_refused(adapter, message_id, too_large(size as u64, limit as u64)).await;
+            false
+        }
+        Err(SubmitError::Upload(BodyTransferError::Refused(problem)))
+            if problem.code == BodyProblemCode::BodyTooLarge =>
+        {
+            let finding = Refusal::new(
+                RefusalCode::BodyTooLarge,
+                Place::Message,
+                problem.expected,
+                problem.found,
+            );
+            file_as_refused(adapter, message_id, finding).await;
             false
         }
         Err(error) => {
@@ -311,6 +321,14 @@ async fn send_one(adapter: &FolderAdapter, client: &Client, message_id: MessageI
     }
 }
 
+async fn file_as_refused(adapter: &FolderAdapter, message_id: MessageId, finding: Refusal) {
+    let state = std::sync::Arc::clone(&adapter.state);
+    let filed = tokio::task::spawn_blocking(move || filing::refuse_here(&state, message_id, finding)).await;
+    if !matches!(filed, Ok(Ok(()))) {
+        tracing::error!(%message_id, "a packet that is too large cannot be filed; tried again");
+    }
+}
+
 fn load(state: &State, message_id: MessageId) -> io::Result<Option<Submission>> {
     let path = state.layout.sending(message_id).join(PACKET);
     let size = match fs::symlink_metadata(&path) {
@@ -318,6 +336,9 @@ fn load(state: &State, message_id: MessageId) -> io::Result<Option<Submission>> 
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
+    if state.behaviour.apart_over.is_some_and(|over| size > over) {
+        return by_file(message_id, &path);
+    }
     let limit = state.behaviour.max_packet_bytes;
     if size > limit {
         filing::refuse_here(state, message_id, too_large(size, limit))?;
@@ -335,8 +356,28 @@ fn load(state: &State, message_id: MessageId) -> io::Result<Option<Submission>> 
         kind: DocumentKind::Document,
         urgency: Urgency::Normal,
         from: String::new(),
-        bytes,
+        bytes: bytes.into(),
     })))
+}
+
+/// A packet that is sent apart: never in memory as a whole.
+fn by_file(message_id: MessageId, path: &Path) -> io::Result<Option<Submission>> {
+    let submission = match Submission::of_file(message_id, path) {
+        Ok(submission) => submission,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    Ok(Some(match submission {
+        Ok(submission) => submission,
+        Err(_) => Submission {
+            // As above: the hub says it better.
+            message_id,
+            kind: DocumentKind::Document,
+            urgency: Urgency::Normal,
+            from: String::new(),
+            bytes: PacketBytes::File(PacketFile::open(path)?),
+        },
+    }))
 }
 
 fn too_large(size: u64, limit: u64) -> Refusal {
@@ -365,6 +406,7 @@ mod tests {
             poll: Duration::from_secs(1),
             resend_after: Duration::from_secs(1),
             max_packet_bytes: 10,
+            apart_over: None,
         };
         let (clock, random) = (Arc::new(SystemClock), Arc::new(SystemRandom::default()));
         let adapter =

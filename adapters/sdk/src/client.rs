@@ -12,6 +12,7 @@ use truc_transport::{
 };
 use uuid::Uuid;
 
+use crate::bodies::{BodyClient, BodyTransferError};
 use crate::config::Config;
 use crate::durable::{LockError, StateLock};
 use crate::incoming::Answer;
@@ -37,6 +38,9 @@ pub enum ConnectError {
     /// The sealing key or its certificate cannot be used.
     #[error("the sealing key or its certificate cannot be used")]
     Key(#[source] KeyError),
+    /// The address of the service of large packets, or its authority.
+    #[error("the service of large packets cannot be used")]
+    Bodies(#[source] BodyTransferError),
     /// The broker's address, TLS or login.
     #[error("cannot reach the broker as this system")]
     Broker(#[source] BrokerError),
@@ -49,6 +53,7 @@ pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) seal: Option<SealingKey>,
+    pub(crate) bodies: Option<BodyClient>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) running: AtomicBool,
@@ -130,11 +135,18 @@ impl Client {
             .map(|pem| SealingKey::from_pem(&pem.key, &pem.certificate))
             .transpose()
             .map_err(ConnectError::Key)?;
+        let bodies = config
+            .bodies
+            .clone()
+            .map(|settings| BodyClient::new(settings, Arc::clone(&random)))
+            .transpose()
+            .map_err(ConnectError::Bodies)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 config,
                 broker,
                 seal,
+                bodies,
                 clock,
                 random,
                 running: AtomicBool::new(false),

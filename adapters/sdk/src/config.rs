@@ -8,6 +8,7 @@ use truc_model::SystemId;
 
 use crate::Journal;
 use crate::backoff::Backoff;
+use crate::bodies::BodyClientConfig;
 
 /// Settings of a [`Client`](crate::Client). Start from [`Config::new`] and change what differs.
 #[derive(Clone)]
@@ -24,11 +25,16 @@ pub struct Config {
     pub app_id: String,
     /// The key that seals submissions. `None` where the packets bear an XML signature instead.
     pub seal: Option<SealPem>,
+    /// The hub's service of large packets: those that travel apart from their message are sent to it and fetched from
+    /// it. `None`: every packet goes in its message, and one that came apart waits until this is set.
+    pub bodies: Option<BodyClientConfig>,
+    /// Larger documents are sent apart, when `bodies` is set.
+    pub inline_max_bytes: usize,
     /// Directory for the journal and the lock; one per process, on a disk that keeps what it flushed.
     pub state_dir: PathBuf,
     /// Most messages held unsettled at once, and so the most bodies in memory.
     pub prefetch: u16,
-    /// Largest packet submitted, in bytes; the hub and the broker have limits of their own.
+    /// Largest packet submitted in its message, in bytes; the hub and the broker have limits of their own.
     pub max_body_bytes: usize,
     /// Most entries of the journal.
     pub journal_max_entries: usize,
@@ -58,6 +64,8 @@ impl Config {
     pub const PREFETCH: u16 = 32;
     /// Largest packet when nothing else is said: what RabbitMQ 4 takes by default.
     pub const MAX_BODY_BYTES: usize = 16 * 1024 * 1024;
+    /// Largest packet sent in its message when nothing else is said.
+    pub const INLINE_MAX_BYTES: usize = 1024 * 1024;
     /// Attempts per message when nothing else is said.
     pub const MAX_ATTEMPTS: u32 = 8;
 
@@ -71,6 +79,8 @@ impl Config {
             system,
             app_id: app_id.to_owned(),
             seal: None,
+            bodies: None,
+            inline_max_bytes: Self::INLINE_MAX_BYTES,
             state_dir,
             prefetch: Self::PREFETCH,
             max_body_bytes: Self::MAX_BODY_BYTES,

@@ -3,15 +3,20 @@
 //! Leaves out the packet's content: [`IncomingDocument::read`] reads it for whoever wants to.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use truc_model::wire::{AttachmentWords, Notice, Outgoing, Receipt, RefusalAnswer, Taken, header};
+use truc_model::wire::{
+    AttachmentWords, BodyReference, Notice, Outgoing, Receipt, RefusalAnswer, Taken, header,
+};
 use truc_model::{DeliveryUid, DocumentUid, MessageId, Sha256, SignatureVerdict, StatusCode, Urgency};
 use truc_transport::{Message, Properties};
 use uuid::Uuid;
 
+use crate::fetch;
 use crate::journal::Reason;
+use crate::packet::{PacketBytes, PacketFile};
 
 /// A document for agencies this system serves.
 #[derive(Clone)]
@@ -44,8 +49,8 @@ pub struct IncomingDocument {
     pub replaces: Vec<DocumentUid>,
     /// When it came out of the inbox, by this machine's clock.
     pub received_at: Timestamp,
-    /// The packet, as its sender made it.
-    pub bytes: Arc<[u8]>,
+    /// The packet, as its sender made it: in memory, or a file when it travelled apart.
+    pub bytes: PacketBytes,
 }
 
 /// A status about a document that one of the agencies sent (or 13, about one it received).
@@ -217,7 +222,7 @@ impl Misread {
 
 impl Incoming {
     /// Reads and checks a message.
-    pub(crate) fn read(message: Message, now: Timestamp) -> Result<Self, Misread> {
+    pub(crate) fn read(message: Message, now: Timestamp, state_dir: &Path) -> Result<Self, Misread> {
         let kind = message
             .properties
             .kind
@@ -225,7 +230,7 @@ impl Incoming {
             .and_then(Outgoing::from_word)
             .ok_or_else(|| Misread::unreadable("property type is none this adapter knows"))?;
         match kind {
-            Outgoing::Document | Outgoing::Status => Self::read_delivery(kind, message, now),
+            Outgoing::Document | Outgoing::Status => Self::read_delivery(kind, message, now, state_dir),
             Outgoing::Receipt | Outgoing::Refusal => Answer::read(kind, message).map(Self::Answer),
             Outgoing::Notice => {
                 let notice = parse(&message.body)?;
@@ -238,19 +243,29 @@ impl Incoming {
         }
     }
 
-    fn read_delivery(kind: Outgoing, message: Message, now: Timestamp) -> Result<Self, Misread> {
+    fn read_delivery(
+        kind: Outgoing,
+        message: Message,
+        now: Timestamp,
+        state_dir: &Path,
+    ) -> Result<Self, Misread> {
         let Message { body, properties, .. } = message;
         let delivery: DeliveryUid = id_header(&properties, header::DELIVERY)?;
         let document: DocumentUid = id_header(&properties, header::DOCUMENT)?;
-        let sha256 = checked_digest(&properties, &body).map_err(|found| {
-            Misread::Damaged(
-                delivery,
-                Reason {
-                    code: "body-mismatch".to_owned(),
-                    reason: format!("the body's SHA-256 is not the one in {}: {found}", header::SHA256),
-                },
-            )
-        })?;
+        let damaged = |reason: String| {
+            let code = "body-mismatch".to_owned();
+            Misread::Damaged(delivery, Reason { code, reason })
+        };
+        let apart = apart(&properties, &body, kind).map_err(damaged)?;
+        let sha256 = match apart {
+            Some(named) => named.sha256,
+            None => checked_digest(&properties, &body).map_err(|found| {
+                damaged(format!(
+                    "the body's SHA-256 is not the one in {}: {found}",
+                    header::SHA256
+                ))
+            })?,
+        };
         let from = properties.text(header::FROM).unwrap_or_default().to_owned();
         let codes = |name| properties.list(name).into_iter().map(str::to_owned).collect();
         let to = codes(header::TO);
@@ -260,7 +275,7 @@ impl Incoming {
             .number(header::ATTEMPT)
             .and_then(|number| u32::try_from(number).ok())
             .unwrap_or(1);
-        let bytes = Arc::from(body);
+        let bytes: Arc<[u8]> = Arc::from(body);
         Ok(match kind {
             Outgoing::Status => Self::Status(IncomingStatus {
                 delivery,
@@ -298,7 +313,14 @@ impl Incoming {
                 withdraws_for,
                 replaces: ids(&properties, header::REPLACES),
                 received_at: now,
-                bytes,
+                bytes: match apart {
+                    None => PacketBytes::Memory(bytes),
+                    Some(named) => PacketBytes::File(PacketFile {
+                        path: fetch::place(state_dir, &delivery.to_string()),
+                        sha256,
+                        size: named.size,
+                    }),
+                },
             })),
         })
     }
@@ -310,6 +332,14 @@ impl Incoming {
             Self::Status(status) => status.delivery.uuid(),
             Self::Answer(answer) => answer.id,
             Self::Notice(notice) => notice.id,
+        }
+    }
+
+    /// The file its packet is fetched into, when it travelled apart.
+    pub(crate) const fn file(&self) -> Option<&PacketFile> {
+        match self {
+            Self::Document(document) => document.bytes.in_file(),
+            Self::Status(_) | Self::Answer(_) | Self::Notice(_) => None,
         }
     }
 
@@ -363,6 +393,22 @@ impl Incoming {
             Self::Notice(_) => "notice",
         }
     }
+}
+
+/// The body that a document's message names. One that has bytes too, or names other bytes than its digest, is not what
+/// the hub sent.
+fn apart(properties: &Properties, body: &[u8], kind: Outgoing) -> Result<Option<BodyReference>, String> {
+    let Some(text) = properties.text(header::BODY) else {
+        return Ok(None);
+    };
+    let named: BodyReference = text
+        .parse()
+        .map_err(|_| format!("{} cannot be read", header::BODY))?;
+    let digest = properties.text(header::SHA256).and_then(|text| text.parse().ok());
+    if kind != Outgoing::Document || !body.is_empty() || digest != Some(named.sha256) {
+        return Err(format!("{} does not fit the message", header::BODY));
+    }
+    Ok(Some(named))
 }
 
 fn checked_digest(properties: &Properties, body: &[u8]) -> Result<Sha256, String> {
@@ -428,7 +474,7 @@ mod tests {
     }
 
     fn read(message: Message) -> Result<Incoming, Misread> {
-        Incoming::read(message, Timestamp::UNIX_EPOCH)
+        Incoming::read(message, Timestamp::UNIX_EPOCH, Path::new("state"))
     }
 
     #[test]
@@ -439,7 +485,7 @@ mod tests {
         assert_eq!(document.delivery.to_string(), DELIVERY);
         assert_eq!((document.from.as_str(), document.attempt), ("H60.1", 1));
         assert_eq!(document.to, ["H60.2", "H60.3"]);
-        assert_eq!(document.bytes.as_ref(), b"packet");
+        assert_eq!(document.bytes, b"packet".as_slice().into());
         assert!(!format!("{document:?}").contains("H60"), "ids only in logs");
     }
 

@@ -19,7 +19,8 @@ use std::sync::atomic::Ordering;
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use truc_model::wire::{Intake, JSON, SUBMIT_EXCHANGE, Taken, inbox};
 use truc_model::{DeliveryUid, crash};
@@ -28,9 +29,11 @@ use uuid::Uuid;
 
 use crate::adapter::{Adapter, Stored, Trouble};
 use crate::client::{Client, Inner};
+use crate::fetch::{FETCHES_MAX, FetchError, NO_URL_PAUSE};
 use crate::incoming::{Incoming, Misread};
 use crate::journal::{Entry, Journal, JournalError, Reason};
 use crate::orders::Prepared;
+use crate::packet::PacketFile;
 use crate::words::{Word, messages};
 
 /// Why [`Client::run`] ended without being asked to.
@@ -79,6 +82,8 @@ impl Client {
             adapter,
             stopped,
             held: Vec::new(),
+            fetches: JoinSet::new(),
+            room: Arc::new(Semaphore::new(FETCHES_MAX)),
         };
         let mut reading = Box::pin(reader.read());
         tokio::select! {
@@ -105,6 +110,9 @@ pub(crate) struct Reader<'a> {
     stopped: watch::Receiver<bool>,
     /// Messages to be tried again; at most the prefetch, as they are unsettled.
     pub(crate) held: Vec<Work>,
+    /// Packets on their way here, each of a held message. Meanwhile others are dealt with.
+    fetches: JoinSet<Fetched>,
+    room: Arc<Semaphore>,
 }
 
 /// One message in hand.
@@ -117,7 +125,12 @@ pub(crate) struct Work {
     settlements: Vec<Settlement>,
     pub(crate) failures: u32,
     due: Instant,
+    /// Its packet is on its way here.
+    fetching: bool,
 }
+
+/// A packet that was to be fetched, by the message that names it, and what came of it.
+type Fetched = (Uuid, PacketFile, Result<(), FetchError>);
 
 /// What a message came to.
 pub(crate) enum Verdict {
@@ -138,6 +151,10 @@ impl Reader<'_> {
             let first = tokio::select! {
                 _ = self.stopped.changed() => break,
                 () = until(due) => None,
+                Some(fetched) = self.fetches.join_next(), if !self.fetches.is_empty() => {
+                    self.fetched(fetched).await;
+                    None
+                }
                 delivery = consumer.next() => match delivery {
                     Some(delivery) => Some(delivery),
                     // Closed by this program.
@@ -194,7 +211,7 @@ impl Reader<'_> {
     async fn take(&mut self, delivery: Delivery, batch: &mut Vec<Work>) {
         let (message, settlement) = delivery.into_parts();
         crash::reach("adapter-received");
-        let item = match Incoming::read(message, self.inner.clock.now()) {
+        let item = match Incoming::read(message, self.inner.clock.now(), &self.inner.config.state_dir) {
             Ok(item) => item,
             Err(Misread::Unreadable(what)) => {
                 tracing::error!(
@@ -220,28 +237,101 @@ impl Reader<'_> {
         let again = batch.iter_mut().chain(&mut self.held).find(|work| work.id == id);
         match again {
             Some(work) => work.settlements.push(settlement),
-            None => batch.push(Work {
-                id,
-                withdraws: item.withdraws().to_vec(),
-                item,
-                settlements: vec![settlement],
-                failures: 0,
-                due: Instant::now(),
-            }),
+            None => {
+                let work = Work {
+                    id,
+                    withdraws: item.withdraws().to_vec(),
+                    item,
+                    settlements: vec![settlement],
+                    failures: 0,
+                    due: Instant::now(),
+                    fetching: false,
+                };
+                if let Some(work) = self.fetch(work) {
+                    batch.push(work);
+                }
+            }
         }
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.held.iter().map(|work| work.due).min()
+        let held = self.held.iter().filter(|work| !work.fetching);
+        held.map(|work| work.due).min()
     }
 
     fn release_held(&mut self, batch: &mut Vec<Work>) {
         let now = Instant::now();
         let (due, later): (Vec<Work>, Vec<Work>) = std::mem::take(&mut self.held)
             .into_iter()
-            .partition(|work| work.due <= now);
+            .partition(|work| work.due <= now && !work.fetching);
         self.held = later;
-        batch.extend(due);
+        for work in due {
+            batch.extend(self.fetch(work));
+        }
+    }
+
+    /// Begins to fetch a packet that travelled apart and is not here; gives the message back if there is nothing to fetch.
+    fn fetch(&mut self, mut work: Work) -> Option<Work> {
+        let known = || self.inner.journal().get(work.id).is_some();
+        let Some(file) = work.item.file().filter(|file| !file.path.exists()).cloned() else {
+            return Some(work);
+        };
+        if known() {
+            return Some(work);
+        }
+        let (inner, room, id) = (Arc::clone(self.inner), Arc::clone(&self.room), work.id);
+        self.fetches.spawn(async move {
+            let _room = room.acquire_owned().await;
+            let result = inner.fetch(&file).await;
+            (id, file, result)
+        });
+        work.fetching = true;
+        self.held.push(work);
+        None
+    }
+
+    /// A packet is here, or could not be fetched: then its message waits, or is given up when it is its own fault.
+    async fn fetched(&mut self, fetched: Result<Fetched, JoinError>) {
+        let (id, file, result) = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => {
+                tracing::error!(%error, "fetching a packet did not finish");
+                // Nobody knows whose it was: all are looked at again, and those that are here are not fetched twice.
+                self.held.iter_mut().for_each(|work| work.fetching = false);
+                return;
+            }
+        };
+        let Some(place) = self.held.iter().position(|work| work.id == id) else {
+            // Taken back meanwhile.
+            let _ = std::fs::remove_file(&file.path);
+            return;
+        };
+        let mut work = self.held.swap_remove(place);
+        work.fetching = false;
+        let Err(error) = result else {
+            work.due = Instant::now();
+            self.held.push(work);
+            return;
+        };
+        work.failures += 1;
+        let cause = truc_transport::Cause::of(&error);
+        tracing::warn!(%id, failures = work.failures, error = %cause, "a packet cannot be fetched yet");
+        let no_url = matches!(error, FetchError::NoUrl);
+        let trouble = if error.is_its_own() {
+            Trouble::failed(error)
+        } else {
+            Trouble::unavailable(error)
+        };
+        match give_up(&work, &trouble, self.inner.config.max_attempts) {
+            Some(Verdict::Decided(entry)) => self.finish(vec![(work, entry)], &[]).await,
+            Some(Verdict::Dead) => settle(work.settlements, true).await,
+            None => {
+                self.hold(work);
+                if let (true, Some(held)) = (no_url, self.held.last_mut()) {
+                    held.due = Instant::now() + NO_URL_PAUSE;
+                }
+            }
+        }
     }
 
     async fn process(&mut self, batch: Vec<Work>) {
@@ -348,6 +438,10 @@ impl Reader<'_> {
                 self.inner.wake(answer);
             }
             self.adapter.recorded(work.id).await;
+            // The adapter has moved it away, or has a copy; or never gets it.
+            if let Some(file) = work.item.file() {
+                let _ = std::fs::remove_file(&file.path);
+            }
         }
 
         let words = words(&self.inner.journal(), &decided, withdrawn);
@@ -446,7 +540,7 @@ enum AppendError {
     #[error(transparent)]
     Journal(#[from] JournalError),
     #[error("the journal's task did not finish")]
-    Task(#[from] tokio::task::JoinError),
+    Task(#[from] JoinError),
 }
 
 /// One adapter call. A panic is a failure of that message: it must not take the others down with it.

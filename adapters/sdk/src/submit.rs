@@ -1,16 +1,19 @@
 //! Submitting: sealed, published until the broker confirms it, and answered.
 
-use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use truc_envelope::seal::{self, Claims, SealError};
-use truc_envelope::{Limits, Packet, Rejection, read};
-use truc_model::wire::{EDXML, Intake, SUBMIT_EXCHANGE, header};
+use truc_envelope::{Limits, Packet, Reading, Rejection, read};
+use truc_model::wire::{BodyReference, EDXML, Intake, SUBMIT_EXCHANGE, header};
 use truc_model::{DocumentKind, MessageId, Sha256, Urgency};
 use truc_transport::{OutMessage, Properties, PublishError};
 
+use crate::bodies::BodyTransferError;
 use crate::client::Inner;
+use crate::packet::{PacketBytes, PacketFile};
 
 /// A packet to submit.
 ///
@@ -28,7 +31,7 @@ pub struct Submission {
     /// The sending agency's code, as written in the packet.
     pub from: String,
     /// The packet.
-    pub bytes: Arc<[u8]>,
+    pub bytes: PacketBytes,
 }
 
 impl Submission {
@@ -38,17 +41,40 @@ impl Submission {
     /// [`Rejection`] when it cannot be read; the hub would refuse it for the same reasons.
     pub fn of_packet(message_id: MessageId, bytes: Arc<[u8]>) -> Result<Self, Rejection> {
         let reading = read(&bytes, &Limits::default())?;
+        Ok(Self::of_reading(message_id, &reading, bytes.into()))
+    }
+
+    /// The same of a packet in a file, of which no more is in memory than its header. Reads it twice; blocks.
+    ///
+    /// # Errors
+    /// What the operating system says. Inside, as [`Submission::of_packet`].
+    pub fn of_file(message_id: MessageId, path: &Path) -> io::Result<Result<Self, Rejection>> {
+        let bytes = PacketBytes::File(PacketFile::open(path)?);
+        let limits = Limits {
+            max_bytes: usize::MAX,
+            ..Limits::default()
+        };
+        let reading = bytes.read(&limits)?;
+        Ok(reading.map(|reading| Self::of_reading(message_id, &reading, bytes)))
+    }
+
+    fn of_reading(message_id: MessageId, reading: &Reading, bytes: PacketBytes) -> Self {
         let urgency = match &reading.packet {
             Packet::Document(document) => document.other.priority,
             Packet::Status(_) => Urgency::Normal,
         };
-        Ok(Self {
+        Self {
             message_id,
             kind: reading.packet.kind(),
             urgency,
             from: reading.packet.from().organ_id.clone(),
             bytes,
-        })
+        }
+    }
+
+    /// Status packets always travel whole.
+    pub(crate) fn may_be_apart(&self) -> bool {
+        self.kind == DocumentKind::Document
     }
 }
 
@@ -68,6 +94,12 @@ pub enum SubmitError {
     /// The seal could not be made.
     #[error("cannot seal the packet")]
     Seal(#[source] SealError),
+    /// It travels apart from its message, and could not be sent ahead.
+    #[error("the packet could not be sent ahead of its message")]
+    Upload(#[source] BodyTransferError),
+    /// Its file.
+    #[error("the packet's file cannot be read")]
+    File(#[source] io::Error),
     /// The broker will not take it, now or later: no permission, or too large.
     #[error("the broker does not take the packet")]
     Rejected(#[source] PublishError),
@@ -101,24 +133,36 @@ pub enum SubmitError {
 impl SubmitError {
     /// Whether submitting the same again later can help.
     #[must_use]
-    pub const fn is_retryable(&self) -> bool {
-        matches!(
-            self,
-            Self::NotConfirmed { .. } | Self::NotAnswered { .. } | Self::TooManyWaiting { .. }
-        )
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::NotConfirmed { .. } | Self::NotAnswered { .. } | Self::TooManyWaiting { .. } => true,
+            Self::Upload(error) => error.is_retryable(),
+            Self::Seal(_) | Self::File(_) | Self::Rejected(_) => false,
+        }
     }
+}
+
+/// How a packet travels.
+enum Carried {
+    Within(Arc<[u8]>),
+    Apart,
 }
 
 impl Inner {
     /// Publishes until the broker has confirmed it.
     pub(crate) async fn publish_submission(&self, submission: &Submission) -> Result<(), SubmitError> {
-        let sha256 = Sha256::of(&submission.bytes);
+        let sha256 = submission.bytes.sha256();
+        let body = if self.send_apart(submission, sha256).await? {
+            Carried::Apart
+        } else {
+            Carried::Within(self.whole(submission).await?)
+        };
         let patience = self.config.publish_patience;
         let deadline = tokio::time::Instant::now() + patience;
         let mut failures = 0;
         loop {
             // Sealed anew each time: a seal that waited out a long break would be too old.
-            let message = self.submission_message(submission, sha256)?;
+            let message = self.submission_message(submission, sha256, &body)?;
             let last = match self.publish(message).await {
                 Ok(()) => {
                     truc_model::crash::reach("adapter-submitted");
@@ -140,9 +184,30 @@ impl Inner {
         }
     }
 
-    fn submission_message(&self, submission: &Submission, sha256: Sha256) -> Result<OutMessage, SubmitError> {
+    /// The bytes for the message. A file comes into memory here, when it is no larger than a message may be.
+    async fn whole(&self, submission: &Submission) -> Result<Arc<[u8]>, SubmitError> {
+        let file = match &submission.bytes {
+            PacketBytes::Memory(bytes) => return Ok(Arc::clone(bytes)),
+            PacketBytes::File(file) => file.clone(),
+        };
+        let limit = self.config.max_body_bytes;
+        if file.size > limit as u64 {
+            let size = usize::try_from(file.size).unwrap_or(usize::MAX);
+            return Err(SubmitError::Rejected(PublishError::TooLarge { size, limit }));
+        }
+        let read = tokio::task::spawn_blocking(move || std::fs::read(file.path)).await;
+        let read = read.map_err(io::Error::other).and_then(|read| read);
+        read.map(Into::into).map_err(SubmitError::File)
+    }
+
+    fn submission_message(
+        &self,
+        submission: &Submission,
+        sha256: Sha256,
+        body: &Carried,
+    ) -> Result<OutMessage, SubmitError> {
         let now = self.clock.now();
-        let size = submission.bytes.len() as u64;
+        let size = submission.bytes.len();
         let intake = match submission.kind {
             DocumentKind::Document => Intake::Document,
             DocumentKind::Status => Intake::Status,
@@ -172,11 +237,19 @@ impl Inner {
             let seal = seal::make(key, &claims).map_err(SubmitError::Seal)?;
             properties = properties.with(header::SEAL, seal);
         }
+        let body = match body {
+            Carried::Within(bytes) => Arc::clone(bytes),
+            Carried::Apart => {
+                let reference = BodyReference { sha256, size };
+                properties = properties.with(header::BODY, reference.to_string());
+                Arc::default()
+            }
+        };
         Ok(OutMessage {
             exchange: SUBMIT_EXCHANGE.to_owned(),
             routing_key: intake.as_str().to_owned(),
             properties,
-            body: Arc::clone(&submission.bytes),
+            body,
         })
     }
 }

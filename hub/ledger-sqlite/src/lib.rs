@@ -16,6 +16,7 @@ mod limits;
 mod list;
 mod next;
 mod read;
+mod recent;
 mod row;
 mod save;
 mod schema;
@@ -27,6 +28,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -42,6 +44,17 @@ pub const READERS_MAX: u32 = 4;
 
 /// How long a transaction waits for another process to end its own.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Pages that the writing connection keeps in memory, in KiB: the inner pages of the indexes of some millions of
+/// documents.
+pub const WRITER_CACHE_KIB: u32 = 16 * 1024;
+
+/// The same of each connection that reads.
+pub const READER_CACHE_KIB: u32 = 2000;
+
+/// Rows that a connection may read ahead of whoever asked: it never waits for its reader within what one look-up
+/// gives.
+const READ_AHEAD_ROWS: usize = 1024;
 
 /// Where the write-ahead log is cut back to after a checkpoint, in bytes.
 pub const WAL_KEPT_BYTES: u32 = 64 << 20;
@@ -60,7 +73,7 @@ const FILE_MODE: u32 = 0o600;
 pub struct SqliteStore {
     writer: SqlitePool,
     readers: SqlitePool,
-    fold: Arc<fold::Fold>,
+    shared: Arc<write::Shared>,
 }
 
 impl SqliteStore {
@@ -94,7 +107,13 @@ impl SqliteStore {
                 expected: SCHEMA_VERSION,
             });
         }
+        let shared = Arc::new(write::Shared::default());
+        let opened = Arc::clone(&shared);
         let writer = SqlitePoolOptions::new()
+            .after_connect(move |_, _| {
+                opened.connections.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async { Ok(()) })
+            })
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
@@ -104,13 +123,17 @@ impl SqliteStore {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             // A slip in a query must not be able to write past the one writer.
-            .connect_with(options.pragma("query_only", "ON"))
+            .connect_with(
+                options
+                    .pragma("query_only", "ON")
+                    .pragma("cache_size", format!("-{READER_CACHE_KIB}")),
+            )
             .await
             .map_err(store_error)?;
         Ok(Self {
             writer,
             readers,
-            fold: Arc::default(),
+            shared,
         })
     }
 
@@ -168,13 +191,15 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("journal_size_limit", WAL_KEPT_BYTES.to_string())
         .pragma("trusted_schema", "OFF")
+        .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
+        .row_buffer_size(READ_AHEAD_ROWS)
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         Ok(Box::new(
-            write::SqliteTransaction::begin(&self.writer, &self.fold).await?,
+            write::SqliteTransaction::begin(&self.writer, &self.shared).await?,
         ))
     }
 

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 use truc_ledger::StoreError;
 use truc_ledger::limit::{
-    LimitChanges, LimitKey, LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery,
+    LimitChanges, LimitEnd, LimitKey, LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery,
 };
 use truc_model::{BusinessState, ChangeState, LimitKind, Urgency};
 
@@ -16,17 +16,17 @@ use crate::fault::store_error;
 const ROWS_MAX: usize = 500;
 
 /// At most one row of a kind runs for a recipient, so the end finds it without knowing when it began.
-const ENDED: &str = "UPDATE time_limit SET ended = k.value->>3 FROM json_each($1) AS k \
+pub(crate) const ENDED: &str = "UPDATE time_limit SET ended = k.value->>3 FROM jsonb_each($1) AS k \
      WHERE time_limit.document = k.value->>0 AND time_limit.position = k.value->>1 \
      AND time_limit.kind = k.value->>2 AND time_limit.ended IS NULL";
 
 /// What ended before anything was told of it goes.
-const ENDED_UNTOLD: &str = "DELETE FROM time_limit WHERE ended IS NOT NULL AND told = 0";
+pub(crate) const ENDED_UNTOLD: &str = "DELETE FROM time_limit WHERE ended IS NOT NULL AND told = 0";
 
-const BEGUN: &str = "INSERT INTO time_limit (document, position, kind, began, urgency, told) \
-     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM json_each($1)";
+pub(crate) const BEGUN: &str = "INSERT INTO time_limit (document, position, kind, began, urgency, told) \
+     SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5 FROM jsonb_each($1)";
 
-const TOLD: &str = "UPDATE time_limit SET told = k.value->>4 FROM json_each($1) AS k \
+const TOLD: &str = "UPDATE time_limit SET told = k.value->>4 FROM jsonb_each($1) AS k \
      WHERE time_limit.document = k.value->>0 AND time_limit.position = k.value->>1 \
      AND time_limit.kind = k.value->>2 AND time_limit.began = k.value->>3";
 
@@ -55,26 +55,14 @@ const SENT_LATE: &str = "SELECT d.uid, d.sender, d.sender_code, d.document_id, d
 
 /// Saves what a transaction changes.
 pub(crate) async fn save(db: &mut SqliteConnection, changes: &LimitChanges) -> Result<(), StoreError> {
-    let ended = changes
-        .ended
-        .iter()
-        .map(|end| json!([end.document, end.position, end.kind, end.at.as_microsecond()]));
+    let ended = changes.ended.iter().map(ended_row);
     if many(db, ENDED, ended.collect()).await? {
         sqlx::query(ENDED_UNTOLD)
             .execute(&mut *db)
             .await
             .map_err(store_error)?;
     }
-    let begun = changes.begun.iter().map(|row| {
-        let LimitKey {
-            document,
-            position,
-            kind,
-            began,
-        } = row.key;
-        let began = began.as_microsecond();
-        json!([document, position, kind, began, row.urgency.number(), row.told])
-    });
+    let begun = changes.begun.iter().map(begun_row);
     many(db, BEGUN, begun.collect()).await?;
     let told = changes.told.iter().map(|(key, level)| {
         let began = key.began.as_microsecond();
@@ -92,6 +80,23 @@ pub(crate) async fn save(db: &mut SqliteConnection, changes: &LimitChanges) -> R
             .map_err(store_error)?;
     }
     Ok(())
+}
+
+/// A row of [`ENDED`].
+pub(crate) fn ended_row(end: &LimitEnd) -> Value {
+    json!([end.document, end.position, end.kind, end.at.as_microsecond()])
+}
+
+/// A row of [`BEGUN`].
+pub(crate) fn begun_row(row: &LimitRow) -> Value {
+    let LimitKey {
+        document,
+        position,
+        kind,
+        began,
+    } = row.key;
+    let began = began.as_microsecond();
+    json!([document, position, kind, began, row.urgency.number(), row.told])
 }
 
 /// Runs a statement for these rows; whether there were any.

@@ -1,31 +1,33 @@
 //! Which documents and statuses go out next, among however many wait for however many inboxes.
 //!
-//! Three sorts of statements: leases that ran out, of which there are hardly ever any; the front of every inbox for
-//! which something waits; and then, of the few inboxes whose front is early enough, as many rows as can be among the
-//! first. What lies deeper in a queue is never read, and of a full inbox nothing is.
+//! Two sorts of statements: one look at leases that ran out, of which there are hardly ever any, and at the front of
+//! every inbox for which something waits; and then, of the few inboxes whose front is early enough, as many rows as
+//! can be among the first. What lies deeper in a queue is never read, and of a full inbox nothing is.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::json;
-use sqlx::SqliteConnection;
-use truc_ledger::StoreError;
 use truc_ledger::rows::OutboxRow;
 use truc_ledger::store::Choice;
+use truc_ledger::{StoreError, Transaction as _};
+use truc_model::{DeliveryUid, SystemId};
 
 use crate::column::Columns as _;
 use crate::fault::store_error;
-use crate::row;
-use crate::write::limit;
+use crate::write::{SqliteTransaction, limit};
 
 /// Rows of one inbox read at first, beyond its even share; four times as many at each further look.
 const ROWS_FIRST: usize = 4;
 
-pub(crate) const EXPIRED: &str =
-    "SELECT * FROM outbox WHERE place = 'leased' AND moment <= $1 AND awaits_taken = 1";
-
-/// Steps from system to system along the index, however many rows each has.
-pub(crate) const FRONTS: &str = "WITH RECURSIVE s (system) AS (\
+/// What can go out, at one look: leases that ran out, the front of every inbox, answers, and orders that overtake. It
+/// steps from system to system along the index, however many rows each has. Each list is one value: to hand over rows
+/// one by one costs more than to find them.
+pub(crate) const FRONTS: &str = "SELECT \
+     (SELECT json_group_array(delivery) FROM outbox WHERE place = 'leased' AND moment <= $1 AND awaits_taken = 1) \
+     AS expired, \
+     (WITH RECURSIVE s (system) AS (\
      SELECT min(system) FROM outbox WHERE awaits_taken = 1 AND place = 'waiting' \
      UNION ALL SELECT (SELECT min(system) FROM outbox \
      WHERE awaits_taken = 1 AND place = 'waiting' AND system > s.system) FROM s WHERE s.system IS NOT NULL), \
@@ -33,15 +35,79 @@ pub(crate) const FRONTS: &str = "WITH RECURSIVE s (system) AS (\
      WHERE o.awaits_taken = 1 AND o.place = 'waiting' AND o.system = s.system AND o.recalled = 0 \
      AND (o.moment IS NULL OR o.moment <= $1) ORDER BY o.priority DESC, o.event, o.line LIMIT 1) \
      FROM s WHERE s.system IS NOT NULL) \
-     SELECT f.system, o.priority, o.event, o.line, (SELECT count(*) FROM outbox AS i \
-     WHERE i.awaits_taken = 1 AND i.place <> 'waiting' AND i.system = f.system) AS out \
-     FROM f JOIN outbox AS o ON o.rowid = f.front";
+     SELECT json_group_array(json_array(f.system, o.priority, o.event, o.line, (SELECT count(*) FROM outbox AS i \
+     WHERE i.awaits_taken = 1 AND i.place <> 'waiting' AND i.system = f.system))) \
+     FROM f JOIN outbox AS o ON o.rowid = f.front) AS fronts, \
+     (SELECT json_group_array(delivery) FROM (SELECT delivery FROM outbox INDEXED BY outbox_answers \
+     WHERE awaits_taken = 0 AND \
+     (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
+     AND system NOT IN (SELECT value FROM json_each($3)) ORDER BY event, line LIMIT $2)) AS answers, \
+     (SELECT json_group_array(delivery) FROM (SELECT delivery FROM outbox INDEXED BY outbox_orders \
+     WHERE awaits_taken = 1 AND priority = 5 AND recalled = 0 AND \
+     (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
+     ORDER BY event, line LIMIT $2)) AS orders";
 
 /// The first rows of some queues.
-pub(crate) const ROWS: &str = "SELECT o.* FROM json_each($2) AS k JOIN outbox AS o ON o.rowid IN (\
+pub(crate) const ROWS: &str = "SELECT json_group_array(o.delivery) AS deliveries FROM json_each($2) AS k \
+     JOIN outbox AS o ON o.rowid IN (\
      SELECT w.rowid FROM outbox AS w WHERE w.awaits_taken = 1 AND w.place = 'waiting' AND w.system = k.value \
      AND w.recalled = 0 AND (w.moment IS NULL OR w.moment <= $1) \
      ORDER BY w.priority DESC, w.event, w.line LIMIT $3)";
+
+/// One look at what can go out: [`FRONTS`].
+#[derive(Debug)]
+pub(crate) struct Fronts {
+    now: Timestamp,
+    max: usize,
+    resting: Vec<SystemId>,
+    expired: Vec<DeliveryUid>,
+    /// System, priority, event and line of the first that waits, and how many are out.
+    inboxes: Vec<(String, u8, u64, u32, u64)>,
+    pub(crate) answers: Vec<DeliveryUid>,
+    pub(crate) orders: Vec<DeliveryUid>,
+}
+
+/// Looks, unless this transaction looked before in the same way and saved nothing since.
+pub(crate) async fn fronts(
+    tx: &mut SqliteTransaction,
+    now: Timestamp,
+    max: usize,
+    resting: &[SystemId],
+) -> Result<Arc<Fronts>, StoreError> {
+    if let Some(known) = &tx.fronts
+        && (known.now, known.max, known.resting.as_slice()) == (now, max, resting)
+    {
+        return Ok(Arc::clone(known));
+    }
+    let row = sqlx::query(FRONTS)
+        .bind(now.as_microsecond())
+        .bind(limit(max))
+        .bind(json!(resting).to_string())
+        .fetch_one(tx.db()?)
+        .await
+        .map_err(store_error)?;
+    let fronts = Arc::new(Fronts {
+        now,
+        max,
+        resting: resting.to_vec(),
+        expired: row.json("expired")?,
+        inboxes: row.json("fronts")?,
+        answers: row.json("answers")?,
+        orders: row.json("orders")?,
+    });
+    tx.fronts = Some(Arc::clone(&fronts));
+    Ok(fronts)
+}
+
+/// The same for whoever does not care which inboxes rest.
+pub(crate) async fn fronts_looked_at(
+    tx: &mut SqliteTransaction,
+    now: Timestamp,
+    max: usize,
+) -> Result<Arc<Fronts>, StoreError> {
+    let resting = tx.fronts.as_ref().map(|known| known.resting.clone());
+    fronts(tx, now, max, &resting.unwrap_or_default()).await
+}
 
 type Order = (std::cmp::Reverse<u8>, u64, u32);
 
@@ -62,10 +128,10 @@ struct Inbox {
 
 /// See [`truc_ledger::Transaction::next_out`].
 pub(crate) async fn next_out(
-    db: &mut SqliteConnection,
+    tx: &mut SqliteTransaction,
     choice: &Choice<'_>,
 ) -> Result<Vec<OutboxRow>, StoreError> {
-    let mut inboxes = inboxes(db, choice).await?;
+    let mut inboxes = inboxes(tx, choice).await?;
     // When its first does not fit, nothing does.
     inboxes.retain(|inbox| choice.window.takes(inbox.out, inbox.first().0.0));
     inboxes.sort_by_key(Inbox::first);
@@ -91,7 +157,7 @@ pub(crate) async fn next_out(
                 .or_default()
                 .push(inbox.system.clone());
         }
-        let mut read = rows(db, choice.now, by_number).await?;
+        let mut read = rows(tx, choice.now, by_number).await?;
         for inbox in &mut inboxes {
             if let Some(rows) = read.remove(&inbox.system) {
                 inbox.waiting = rows;
@@ -153,37 +219,20 @@ impl Inbox {
     }
 }
 
-async fn inboxes(db: &mut SqliteConnection, choice: &Choice<'_>) -> Result<Vec<Inbox>, StoreError> {
-    let now = choice.now.as_microsecond();
+async fn inboxes(tx: &mut SqliteTransaction, choice: &Choice<'_>) -> Result<Vec<Inbox>, StoreError> {
+    let fronts = fronts(tx, choice.now, choice.max, choice.resting).await?;
     let mut expired: HashMap<String, Vec<OutboxRow>> = HashMap::new();
-    let rows = sqlx::query(EXPIRED)
-        .bind(now)
-        .fetch_all(&mut *db)
-        .await
-        .map_err(store_error)?;
-    for row in &rows {
-        let row = row::outbox(row)?;
+    for row in tx.outbox(&fronts.expired).await? {
         expired
             .entry(row.system.as_str().to_owned())
             .or_default()
             .push(row);
     }
-    let fronts = sqlx::query(FRONTS)
-        .bind(now)
-        .fetch_all(&mut *db)
-        .await
-        .map_err(store_error)?;
-    let mut inboxes = Vec::with_capacity(fronts.len());
-    for row in &fronts {
-        let system = row.text("system")?;
+    let mut inboxes = Vec::with_capacity(fronts.inboxes.len());
+    for (system, priority, event, line, out) in fronts.inboxes.iter().cloned() {
         let expired = expired.remove(&system).unwrap_or_default();
-        let out: u64 = row.count("out")?;
         inboxes.push(Inbox {
-            front: (
-                std::cmp::Reverse(row.count("priority")?),
-                row.count("event")?,
-                row.count("line")?,
-            ),
+            front: (std::cmp::Reverse(priority), event, line),
             out: out.saturating_sub(expired.len() as u64),
             expired: claimable(expired),
             waiting: Vec::new(),
@@ -196,7 +245,7 @@ async fn inboxes(db: &mut SqliteConnection, choice: &Choice<'_>) -> Result<Vec<I
             "SELECT count(*) AS out FROM outbox WHERE awaits_taken = 1 AND place <> 'waiting' AND system = $1",
         )
         .bind(&system)
-        .fetch_one(&mut *db)
+        .fetch_one(tx.db()?)
         .await
         .map_err(store_error)?;
         let out: u64 = out.count("out")?;
@@ -226,7 +275,7 @@ fn claimable(mut expired: Vec<OutboxRow>) -> Vec<OutboxRow> {
 
 /// The first rows of queues: of these systems so many each.
 async fn rows(
-    db: &mut SqliteConnection,
+    tx: &mut SqliteTransaction,
     now: Timestamp,
     by_number: BTreeMap<usize, Vec<String>>,
 ) -> Result<HashMap<String, Vec<OutboxRow>>, StoreError> {
@@ -235,15 +284,15 @@ async fn rows(
         if number == 0 {
             continue;
         }
-        let rows = sqlx::query(ROWS)
+        let found = sqlx::query(ROWS)
             .bind(now.as_microsecond())
             .bind(json!(systems).to_string())
             .bind(limit(number))
-            .fetch_all(&mut *db)
+            .fetch_one(tx.db()?)
             .await
             .map_err(store_error)?;
-        for row in &rows {
-            let row = row::outbox(row)?;
+        let deliveries: Vec<DeliveryUid> = found.json("deliveries")?;
+        for row in tx.outbox(&deliveries).await? {
             read.entry(row.system.as_str().to_owned()).or_default().push(row);
         }
     }

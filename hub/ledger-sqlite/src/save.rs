@@ -1,7 +1,10 @@
 //! Saves what a transaction adds and changes, table by table, many rows a statement.
 //!
-//! Rows travel as one JSON array in one parameter and are taken apart by `json_each`: the statements are
-//! constants, prepared once, and no limit on the number of parameters is near. Bodies travel as they are.
+//! Rows travel as one JSON array in one parameter and are taken apart by `jsonb_each`, which reads it once: the
+//! statements are constants, prepared once, and no limit on the number of parameters is near. Bodies travel as
+//! they are.
+
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
@@ -12,7 +15,7 @@ use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxBody, OutboxPlace, OutboxRow, RecipientRow, RefusalRow,
     StatusRow, SubmissionRow,
 };
-use truc_model::Sha256;
+use truc_model::{DocumentUid, Sha256};
 
 use crate::fault::store_error;
 use crate::{alerts, kept, limits};
@@ -21,75 +24,135 @@ use crate::{alerts, kept, limits};
 pub(crate) const ROWS_MAX: usize = 500;
 
 /// Most bodies in one statement.
-pub(crate) const BODIES_MAX: usize = 64;
+pub(crate) const BODIES_MAX: usize = 256;
 
 const EVENTS: &str = "INSERT INTO event (seq, at, kind, document, hash, canonical) \
-     SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4), value->>5 FROM json_each($1)";
+     SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4), value->>5 FROM jsonb_each($1)";
 
 const DOCUMENTS: &str = "INSERT INTO document (event, uid, sender, document_id, sender_code, system, message_id, \
      sha256, size, received_at, accepted_at, number, facts, verdict, warnings, directory_version, recipients, held, \
      amends, replaces) \
      SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, unhex(value->>7), \
      value->>8, value->>9, value->>10, value->>11, value->>12, value->>13, value->>14, value->>15, value->>16, \
-     value->>17, value->>18, value->>19 FROM json_each($1)";
+     value->>17, value->>18, value->>19 FROM jsonb_each($1)";
 
 const RECIPIENTS: &str = "INSERT INTO recipient (document, position, party, codes, system, delivery, state, detail, \
      business, change, revision, recalled) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, \
-     value->>6, value->>7, value->>8, value->>9, value->>10, value->>11 FROM json_each($1)";
+     value->>6, value->>7, value->>8, value->>9, value->>10, value->>11 FROM jsonb_each($1)";
 
 const RECIPIENTS_MOVED: &str = "UPDATE recipient SET state = k.value->>2, detail = k.value->>3, \
      business = k.value->>4, change = k.value->>5, party = k.value->>6, codes = k.value->>7, system = k.value->>8, \
-     delivery = k.value->>9, revision = k.value->>10, recalled = k.value->>11 FROM json_each($1) AS k \
+     delivery = k.value->>9, revision = k.value->>10, recalled = k.value->>11 FROM jsonb_each($1) AS k \
      WHERE recipient.document = k.value->>0 AND recipient.position = k.value->>1";
 
-const HELD: &str = "UPDATE document SET held = k.value->>1 FROM json_each($1) AS k WHERE uid = k.value->>0";
+const HELD: &str = "UPDATE document SET held = k.value->>1 FROM jsonb_each($1) AS k WHERE uid = k.value->>0";
 
 const SUBMISSIONS: &str = "INSERT INTO submission (system, message_id, kind, sha256, event, accepted_at, document, \
      receipt) SELECT value->>0, value->>1, value->>2, unhex(value->>3), value->>4, value->>5, value->>6, value->>7 \
-     FROM json_each($1)";
+     FROM jsonb_each($1)";
 
 const REFUSALS: &str = "INSERT INTO refusal (event, system, message_id, sha256, code, intake, size, sender, \
      received_at, refused_at, document, body_kept, answer) SELECT value->>0, value->>1, value->>2, \
      unhex(value->>3), value->>4, value->>5, value->>6, value->>7, value->>8, value->>9, value->>10, value->>11, \
-     value->>12 FROM json_each($1)";
+     value->>12 FROM jsonb_each($1)";
 
 const STATUSES: &str = "INSERT INTO status (event, document, recipient, code, reporter, system, message_id, sha256, \
      size, accepted_at, effect, delivery, to_system, reason_given, warnings) SELECT value->>0, value->>1, \
      value->>2, value->>3, value->>4, value->>5, value->>6, unhex(value->>7), value->>8, value->>9, value->>10, \
-     value->>11, value->>12, value->>13, value->>14 FROM json_each($1)";
+     value->>11, value->>12, value->>13, value->>14 FROM jsonb_each($1)";
 
 const OUTBOX: &str = "INSERT INTO outbox (delivery, system, outgoing, awaits_taken, priority, event, line, document, \
      correlation_id, body, sha256, size, from_code, to_codes, status, accepted_at, attempts, place, moment, owner, \
      confirmed, alerted, failed, ordered_back, recalled) SELECT value->>0, value->>1, value->>2, value->>3, value->>4, value->>5, value->>6, \
      value->>7, value->>8, value->>9, unhex(value->>10), value->>11, value->>12, value->>13, value->>14, \
      value->>15, value->>16, value->>17, value->>18, value->>19, value->>20, value->>21, value->>22, value->>23, \
-     value->>24 FROM json_each($1)";
+     value->>24 FROM jsonb_each($1)";
 
 const OUTBOX_MOVED: &str = "UPDATE outbox SET attempts = k.value->>1, place = k.value->>2, moment = k.value->>3, \
      owner = k.value->>4, confirmed = k.value->>5, alerted = k.value->>6, to_codes = k.value->>7, \
-     failed = k.value->>8, ordered_back = k.value->>9, recalled = k.value->>10 FROM json_each($1) AS k \
+     failed = k.value->>8, ordered_back = k.value->>9, recalled = k.value->>10 FROM jsonb_each($1) AS k \
      WHERE outbox.delivery = k.value->>0";
 
 const OUTBOX_DONE: &str = "DELETE FROM outbox WHERE delivery IN (SELECT value FROM json_each($1))";
 
 const DIRECTORIES: &str = "INSERT INTO directory (version, event, at, json) \
-     SELECT value->>0, value->>1, value->>2, value->>3 FROM json_each($1)";
+     SELECT value->>0, value->>1, value->>2, value->>3 FROM jsonb_each($1)";
 
-/// Saves everything. Parents come before those that refer to them.
-pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -> Result<(), StoreError> {
+/// What nearly every transaction saves, in one trip to the connection's thread: the trips cost more than the rows
+/// when there is much else for the processors to do. Each statement takes one array; one without rows costs little.
+static USUAL: LazyLock<String> = LazyLock::new(|| {
+    let statements = [
+        EVENTS,
+        DOCUMENTS,
+        RECIPIENTS,
+        RECIPIENTS_MOVED,
+        HELD,
+        SUBMISSIONS,
+        REFUSALS,
+        STATUSES,
+        OUTBOX,
+        OUTBOX_MOVED,
+        OUTBOX_DONE,
+        limits::ENDED,
+        limits::ENDED_UNTOLD,
+        limits::BEGUN,
+    ];
+    // Numbered parameters would all be the first array.
+    statements
+        .map(|statement| statement.replace("$1", "?"))
+        .join("; ")
+});
+
+/// Saves everything, parents before those that refer to them. Gives whether all bodies are new.
+pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -> Result<bool, StoreError> {
     let db = connection;
+    // A claim alone moves messages and writes no event: one statement then, too.
+    if changes.events.is_empty() || !is_usual(changes) {
+        return one_by_one(db, changes).await;
+    }
+    let all_new = bodies(db, &changes.bodies).await?;
+    let limits = &changes.limits;
+    sqlx::query(USUAL.as_str())
+        .bind(array(&changes.events, event)?)
+        .bind(array(&changes.documents, document)?)
+        .bind(array(&changes.recipients, recipient)?)
+        .bind(array(&changes.recipients_moved, recipient_moved)?)
+        .bind(array(&changes.held, held)?)
+        .bind(array(&changes.submissions, submission)?)
+        .bind(array(&changes.refusals, refusal)?)
+        .bind(array(&changes.statuses, status)?)
+        .bind(array(&changes.outbox, outbox)?)
+        .bind(array(&changes.outbox_moved, outbox_moved)?)
+        .bind(array(&changes.outbox_done, |delivery| Ok(json!(delivery)))?)
+        .bind(array(&limits.ended, |end| Ok(limits::ended_row(end)))?)
+        .bind(array(&limits.begun, |row| Ok(limits::begun_row(row)))?)
+        .execute(db)
+        .await
+        .map_err(store_error)?;
+    Ok(all_new)
+}
+
+/// Whether there is nothing in it but what [`USUAL`] saves.
+fn is_usual(changes: &Changes) -> bool {
+    changes.bodies_deleted.is_empty()
+        && changes.bodies_left.is_empty()
+        && changes.bodies_leaving.is_empty()
+        && changes.directories.is_empty()
+        && changes.limits.told.is_empty()
+        && changes.limits.gone.is_empty()
+        && changes.alerts.is_empty()
+}
+
+async fn one_by_one(db: &mut SqliteConnection, changes: &Changes) -> Result<bool, StoreError> {
     rows(db, EVENTS, &changes.events, event).await?;
     kept::delete(db, &changes.bodies_deleted).await?;
     rows(db, kept::LEFT, &changes.bodies_left, leaving).await?;
     rows(db, kept::LEAVE, &changes.bodies_leaving, leaving).await?;
-    bodies(db, &changes.bodies).await?;
+    let all_new = bodies(db, &changes.bodies).await?;
     rows(db, DOCUMENTS, &changes.documents, document).await?;
     rows(db, RECIPIENTS, &changes.recipients, recipient).await?;
     rows(db, RECIPIENTS_MOVED, &changes.recipients_moved, recipient_moved).await?;
-    rows(db, HELD, &changes.held, |(document, held)| {
-        Ok(json!([document, u8::from(*held)]))
-    })
-    .await?;
+    rows(db, HELD, &changes.held, held).await?;
     rows(db, SUBMISSIONS, &changes.submissions, submission).await?;
     rows(db, REFUSALS, &changes.refusals, refusal).await?;
     rows(db, STATUSES, &changes.statuses, status).await?;
@@ -101,7 +164,13 @@ pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -
     .await?;
     rows(db, DIRECTORIES, &changes.directories, directory).await?;
     limits::save(db, &changes.limits).await?;
-    alerts::save(db, &changes.alerts).await
+    alerts::save(db, &changes.alerts).await?;
+    Ok(all_new)
+}
+
+fn array<T>(rows: &[T], columns: impl Fn(&T) -> Result<Value, StoreError>) -> Result<String, StoreError> {
+    let rows: Vec<Value> = rows.iter().map(columns).collect::<Result<_, _>>()?;
+    Ok(Value::Array(rows).to_string())
 }
 
 async fn rows<T>(
@@ -111,9 +180,8 @@ async fn rows<T>(
     columns: impl Fn(&T) -> Result<Value, StoreError>,
 ) -> Result<(), StoreError> {
     for part in rows.chunks(ROWS_MAX) {
-        let part: Vec<Value> = part.iter().map(&columns).collect::<Result<_, _>>()?;
         let written = sqlx::query(statement)
-            .bind(Value::Array(part).to_string())
+            .bind(array(part, &columns)?)
             .execute(&mut *connection)
             .await
             .map_err(store_error)?;
@@ -122,8 +190,8 @@ async fn rows<T>(
     Ok(())
 }
 
-/// A body that is kept, here or apart, stays as it is: see the triggers of version 7.
-async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Body)]) -> Result<(), StoreError> {
+/// A body that is kept, here or apart, stays as it is: see the triggers of version 7. Gives whether there was none.
+async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Body)]) -> Result<bool, StoreError> {
     let (mut here, mut apart) = (Vec::new(), Vec::new());
     for (sha256, body) in bodies {
         match body {
@@ -135,6 +203,7 @@ async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Body)]) ->
         Ok(json!([sha256, size]))
     })
     .await?;
+    let mut added = 0;
     for part in here.chunks(BODIES_MAX) {
         let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO body (sha256, bytes) ");
         insert.push_values(part, |mut row, (sha256, bytes)| {
@@ -143,14 +212,15 @@ async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Body)]) ->
         });
         insert.push(" ON CONFLICT DO NOTHING");
         // Its text differs with the number of rows: not worth a place among the prepared statements.
-        insert
+        let done = insert
             .build()
             .persistent(false)
             .execute(&mut *connection)
             .await
             .map_err(store_error)?;
+        added += done.rows_affected();
     }
-    Ok(())
+    Ok(added == here.len() as u64)
 }
 
 /// JSON that goes into a column as text.
@@ -160,6 +230,10 @@ fn text<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
 
 fn leaving(row: &LeavingBody) -> Result<Value, StoreError> {
     Ok(json!([row.sha256, row.size, row.event]))
+}
+
+fn held((document, held): &(DocumentUid, bool)) -> Result<Value, StoreError> {
+    Ok(json!([document, u8::from(*held)]))
 }
 
 fn event(row: &EventRow) -> Result<Value, StoreError> {

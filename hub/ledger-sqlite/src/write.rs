@@ -1,7 +1,9 @@
 //! The writing transaction.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -18,7 +20,7 @@ use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
 use truc_ledger::store::{
-    AMENDING_MAX, Choice, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX,
+    AMENDING_MAX, Choice, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX, Seen, Sought,
 };
 use truc_ledger::{StoreError, Transaction};
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
@@ -26,6 +28,8 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, Syst
 use crate::column::Columns as _;
 use crate::fault::store_error;
 use crate::fold::Fold;
+use crate::next::Fronts;
+use crate::recent::Recent;
 use crate::{kept, limits, next, row, save, waiting};
 
 /// Most keys in one look-up.
@@ -34,24 +38,60 @@ const KEYS_MAX: usize = 500;
 pub(crate) struct SqliteTransaction {
     /// Taken out by the commit.
     connection: Option<PoolConnection<Sqlite>>,
-    fold: Arc<Fold>,
+    shared: Arc<Shared>,
+    head: Head,
+    /// Taken from [`Shared`] and given back with the commit.
+    recent: Recent,
+    /// What a claim has seen of what can go out. Nothing was saved since.
+    pub(crate) fronts: Option<Arc<Fronts>>,
     /// Bodies were deleted.
     deleted: bool,
 }
 
+/// What the transactions of a store have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    fold: Fold,
+    pub(crate) recent: Mutex<Recent>,
+    /// How many connections were opened for writing: the number of the present one.
+    pub(crate) connections: AtomicU64,
+}
+
+/// Begins, and reads in the same trip what every transaction needs. The write lock is taken at once: a later
+/// upgrade could fail half way, after reading.
+const BEGIN: &str = "BEGIN IMMEDIATE; \
+     SELECT v.data_version, e.seq, e.hash FROM pragma_data_version AS v \
+     LEFT JOIN (SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1) AS e";
+
 impl SqliteTransaction {
-    pub(crate) async fn begin(pool: &SqlitePool, fold: &Arc<Fold>) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(pool: &SqlitePool, shared: &Arc<Shared>) -> Result<Self, StoreError> {
         let mut transaction = Self {
             connection: Some(pool.acquire().await.map_err(store_error)?),
-            fold: Arc::clone(fold),
+            shared: Arc::clone(shared),
+            head: Head {
+                seq: 0,
+                hash: GENESIS,
+            },
+            recent: Recent::default(),
+            fronts: None,
             deleted: false,
         };
-        // Takes the write lock at once: a later upgrade could fail half way, after reading.
-        let db = transaction.db()?;
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(db)
+        let row = sqlx::query(BEGIN)
+            .fetch_one(transaction.db()?)
             .await
             .map_err(store_error)?;
+        if let Some(seq) = row.count_or_null("seq")? {
+            let hash = row.digest("hash")?;
+            transaction.head = Head { seq, hash };
+        }
+        let recent = shared
+            .recent
+            .lock()
+            .map(|mut recent| std::mem::take(&mut *recent));
+        transaction.recent = recent.unwrap_or_default();
+        let connection = shared.connections.load(Ordering::Relaxed);
+        let version = row.integer("data_version")?;
+        transaction.recent.must_be_good_for(connection, version);
         Ok(transaction)
     }
 
@@ -173,25 +213,71 @@ fn keys<T>(of: &[T], columns: impl Fn(&T) -> Value) -> Vec<Value> {
     of.iter().map(columns).collect()
 }
 
+/// Nearly every document is new in every way: one look says so. The digest alone is more than asked for.
+pub(crate) const SEEN: &str = "SELECT \
+     EXISTS (SELECT 1 FROM jsonb_each($1) AS k JOIN submission AS s \
+     ON s.system = k.value->>0 AND s.message_id = k.value->>1) AS submissions, \
+     EXISTS (SELECT 1 FROM jsonb_each($2) AS k JOIN refusal AS r ON r.system = k.value->>0 \
+     AND r.message_id = k.value->>1 AND r.sha256 = unhex(k.value->>2)) AS refusals, \
+     EXISTS (SELECT 1 FROM jsonb_each($3) AS k JOIN document AS d \
+     ON d.sender = k.value->>0 AND d.document_id = k.value->>1) AS identities, \
+     EXISTS (SELECT 1 FROM jsonb_each($4) AS k JOIN document AS d ON d.sha256 = unhex(k.value->>0)) AS digests, \
+     EXISTS (SELECT 1 FROM jsonb_each($5) AS k JOIN document AS d \
+     ON d.sender = k.value->>0 AND d.number = k.value->>1) AS numbers";
+
+fn submission_key(key: &SubmissionKey) -> Value {
+    json!([key.system, key.message_id])
+}
+
+fn refusal_key(like: &RefusalLike) -> Value {
+    let system = like.system.as_ref().map_or("", |system| system.as_str());
+    let message_id = like.message_id.map_or_else(String::new, |id| id.to_string());
+    json!([system, message_id, like.sha256])
+}
+
+fn identity_key(identity: &DocumentIdentity) -> Value {
+    json!([identity.sender, identity.document_id])
+}
+
+fn number_key(key: &NumberKey) -> Value {
+    json!([key.sender, key.number])
+}
+
 #[async_trait]
 impl Transaction for SqliteTransaction {
     async fn head(&mut self) -> Result<Head, StoreError> {
-        head(self.db()?).await
+        Ok(self.head)
+    }
+
+    async fn seen(&mut self, sought: &Sought) -> Result<Seen, StoreError> {
+        let of = |sought: Vec<Value>| Value::Array(sought).to_string();
+        let row = sqlx::query(SEEN)
+            .bind(of(keys(&sought.submissions, submission_key)))
+            .bind(of(keys(&sought.refusals, refusal_key)))
+            .bind(of(keys(&sought.identities, identity_key)))
+            .bind(of(keys(&sought.digests, |(_, sha256)| json!([sha256]))))
+            .bind(of(keys(&sought.numbers, number_key)))
+            .fetch_one(self.db()?)
+            .await
+            .map_err(store_error)?;
+        Ok(Seen {
+            submissions: row.flag("submissions")?,
+            refusals: row.flag("refusals")?,
+            identities: row.flag("identities")?,
+            digests: row.flag("digests")?,
+            numbers: row.flag("numbers")?,
+        })
     }
 
     async fn submissions(&mut self, of: &[SubmissionKey]) -> Result<Vec<SubmissionRow>, StoreError> {
-        let keys = keys(of, |key| json!([key.system, key.message_id]));
+        let keys = keys(of, submission_key);
         let statement = "SELECT s.* FROM json_each($1) AS k JOIN submission AS s \
              ON s.system = k.value->>0 AND s.message_id = k.value->>1";
         self.look_up(statement, keys, row::submission).await
     }
 
     async fn refusals(&mut self, like: &[RefusalLike]) -> Result<Vec<RefusalRow>, StoreError> {
-        let keys = keys(like, |like| {
-            let system = like.system.as_ref().map_or("", |system| system.as_str());
-            let message_id = like.message_id.map_or_else(String::new, |id| id.to_string());
-            json!([system, message_id, like.sha256])
-        });
+        let keys = keys(like, refusal_key);
         let statement = "SELECT r.* FROM json_each($1) AS k JOIN refusal AS r \
              ON r.system = k.value->>0 AND r.message_id = k.value->>1 AND r.sha256 = unhex(k.value->>2)";
         self.look_up(statement, keys, row::refusal).await
@@ -201,7 +287,7 @@ impl Transaction for SqliteTransaction {
         &mut self,
         of: &[DocumentIdentity],
     ) -> Result<Vec<DocumentRow>, StoreError> {
-        let keys = keys(of, |identity| json!([identity.sender, identity.document_id]));
+        let keys = keys(of, identity_key);
         let statement = "SELECT d.* FROM json_each($1) AS k JOIN document AS d ON d.event IN \
              (SELECT event FROM document WHERE sender = k.value->>0 AND document_id = k.value->>1 \
              ORDER BY held, event LIMIT $2)";
@@ -223,7 +309,7 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn documents_by_number(&mut self, of: &[NumberKey]) -> Result<Vec<DocumentRow>, StoreError> {
-        let keys = keys(of, |key| json!([key.sender, key.number]));
+        let keys = keys(of, number_key);
         let statement = "SELECT d.* FROM json_each($1) AS k JOIN document AS d ON d.event IN \
              (SELECT event FROM document WHERE sender = k.value->>0 AND number = k.value->>1 \
              ORDER BY held, event DESC LIMIT $2)";
@@ -232,9 +318,11 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn documents(&mut self, uids: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
+        let (mut found, elsewhere) = at_hand(uids, |uid| self.recent.document(uid).cloned());
         let statement = "SELECT * FROM document WHERE uid IN (SELECT value FROM json_each($1))";
-        self.look_up(statement, keys(uids, |uid| json!(uid)), row::document)
-            .await
+        let keys = keys(&elsewhere, |uid| json!(uid));
+        found.extend(self.look_up(statement, keys, row::document).await?);
+        Ok(found)
     }
 
     async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
@@ -253,10 +341,13 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError> {
+        let (found, elsewhere) = at_hand(documents, |uid| self.recent.recipients(uid).map(<[_]>::to_vec));
+        let mut found: Vec<RecipientRow> = found.into_iter().flatten().collect();
         let statement = "SELECT * FROM recipient WHERE document IN (SELECT value FROM json_each($1)) \
              ORDER BY document, position";
-        self.look_up(statement, keys(documents, |uid| json!(uid)), row::recipient)
-            .await
+        let keys = keys(&elsewhere, |uid| json!(uid));
+        found.extend(self.look_up(statement, keys, row::recipient).await?);
+        Ok(found)
     }
 
     async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError> {
@@ -267,9 +358,11 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn outbox(&mut self, deliveries: &[DeliveryUid]) -> Result<Vec<OutboxRow>, StoreError> {
+        let (mut found, elsewhere) = at_hand(deliveries, |uid| self.recent.message(uid).cloned());
         let statement = "SELECT * FROM outbox WHERE delivery IN (SELECT value FROM json_each($1))";
-        self.look_up(statement, keys(deliveries, |uid| json!(uid)), row::outbox)
-            .await
+        let keys = keys(&elsewhere, |uid| json!(uid));
+        found.extend(self.look_up(statement, keys, row::outbox).await?);
+        Ok(found)
     }
 
     async fn delivery_owners(&mut self, of: &[DeliveryUid]) -> Result<Vec<DeliveryOwner>, StoreError> {
@@ -277,15 +370,17 @@ impl Transaction for SqliteTransaction {
              JOIN recipient AS r ON r.delivery = k.value WHERE r.system IS NOT NULL \
              UNION ALL SELECT s.delivery, s.to_system, s.document, 1 FROM json_each($1) AS k \
              JOIN status AS s ON s.delivery = k.value WHERE s.to_system IS NOT NULL";
-        self.look_up(statement, keys(of, |uid| json!(uid)), |row| {
+        let (mut found, elsewhere) = at_hand(of, |delivery| self.recent.owner(delivery));
+        let read = self.look_up(statement, keys(&elsewhere, |uid| json!(uid)), |row| {
             Ok(DeliveryOwner {
                 delivery: row.parsed("delivery")?,
                 system: row.parsed("system")?,
                 document: row.parsed("document")?,
                 is_status: row.flag("is_status")?,
             })
-        })
-        .await
+        });
+        found.extend(read.await?);
+        Ok(found)
     }
 
     async fn inbox_queues(
@@ -322,7 +417,7 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn next_out(&mut self, choice: &Choice<'_>) -> Result<Vec<OutboxRow>, StoreError> {
-        next::next_out(self.db()?, choice).await
+        next::next_out(self, choice).await
     }
 
     async fn answers_but(
@@ -331,48 +426,17 @@ impl Transaction for SqliteTransaction {
         max: usize,
         resting: &[SystemId],
     ) -> Result<Vec<OutboxRow>, StoreError> {
-        if resting.is_empty() {
-            return self.waiting_answers(now, max).await;
-        }
-        let statement = "SELECT * FROM outbox INDEXED BY outbox_answers WHERE awaits_taken = 0 AND \
-             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
-             AND system NOT IN (SELECT value FROM json_each($3)) ORDER BY event, line LIMIT $2";
-        let rows = sqlx::query(statement)
-            .bind(now.as_microsecond())
-            .bind(limit(max))
-            .bind(json!(resting).to_string())
-            .fetch_all(self.db()?)
-            .await
-            .map_err(store_error)?;
-        rows.iter().map(row::outbox).collect()
+        let fronts = next::fronts(self, now, max, resting).await?;
+        self.by_event(&fronts.answers).await
     }
 
     async fn waiting_answers(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        // Named, because the planner would rather read all answers and sort them.
-        let statement = "SELECT * FROM outbox INDEXED BY outbox_answers WHERE awaits_taken = 0 AND \
-             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
-             ORDER BY event, line LIMIT $2";
-        let rows = sqlx::query(statement)
-            .bind(now.as_microsecond())
-            .bind(limit(max))
-            .fetch_all(self.db()?)
-            .await
-            .map_err(store_error)?;
-        rows.iter().map(row::outbox).collect()
+        self.answers_but(now, max, &[]).await
     }
 
     async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
-        let statement = "SELECT * FROM outbox INDEXED BY outbox_orders WHERE awaits_taken = 1 AND priority = 5 \
-             AND recalled = 0 AND \
-             (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
-             ORDER BY event, line LIMIT $2";
-        let rows = sqlx::query(statement)
-            .bind(now.as_microsecond())
-            .bind(limit(max))
-            .fetch_all(self.db()?)
-            .await
-            .map_err(store_error)?;
-        rows.iter().map(row::outbox).collect()
+        let fronts = next::fronts_looked_at(self, now, max).await?;
+        self.by_event(&fronts.orders).await
     }
 
     async fn not_taken(&mut self, before: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
@@ -408,13 +472,13 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError> {
+        let (mut found, elsewhere) = at_hand(of, |sha256| Some((sha256, self.recent.body(sha256)?)));
         let statement =
             "SELECT b.sha256, b.bytes FROM json_each($1) AS k JOIN body AS b ON b.sha256 = unhex(k.value)";
-        let mut found = self
-            .look_up(statement, keys(of, |sha256| json!(sha256)), |row| {
-                Ok((row.digest("sha256")?, Body::from(row.bytes("bytes")?)))
-            })
-            .await?;
+        let read = self.look_up(statement, keys(&elsewhere, |sha256| json!(sha256)), |row| {
+            Ok((row.digest("sha256")?, Body::from(row.bytes("bytes")?)))
+        });
+        found.extend(read.await?);
         if found.len() < of.len() {
             let here: HashSet<Sha256> = found.iter().map(|(sha256, _)| *sha256).collect();
             let others: Vec<Sha256> = of
@@ -451,6 +515,8 @@ impl Transaction for SqliteTransaction {
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
         let statement = "UPDATE outbox SET place = 'waiting', moment = NULL, owner = NULL \
              WHERE place = 'leased' AND owner = $1";
+        self.recent.forget();
+        self.fronts = None;
         let done = sqlx::query(statement)
             .bind(owner.as_str())
             .execute(self.db()?)
@@ -469,7 +535,16 @@ impl Transaction for SqliteTransaction {
 
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
         self.deleted |= !changes.bodies_deleted.is_empty();
-        save::save(self.db()?, changes).await
+        self.fronts = None;
+        let bodies_are_new = save::save(self.db()?, changes).await?;
+        self.recent.follow(changes, bodies_are_new);
+        if let Some(last) = changes.events.last() {
+            self.head = Head {
+                seq: last.seq,
+                hash: last.hash,
+            };
+        }
+        Ok(())
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
@@ -477,9 +552,12 @@ impl Transaction for SqliteTransaction {
             .execute(self.db()?)
             .await
             .map_err(store_error)?;
-        let (fold, deleted) = (Arc::clone(&self.fold), self.deleted);
+        let (shared, deleted) = (Arc::clone(&self.shared), self.deleted);
+        if let Ok(mut recent) = shared.recent.lock() {
+            *recent = std::mem::take(&mut self.recent);
+        }
         // The commit stands whatever happens here; a connection that is not as it was is closed, see `drop`.
-        if let Err(error) = fold.after_commit(self.db()?, deleted).await {
+        if let Err(error) = shared.fold.after_commit(self.db()?, deleted).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(error = %error, ?cause, "the write-ahead log was not folded, it is tried again");
             return Ok(());
@@ -491,6 +569,13 @@ impl Transaction for SqliteTransaction {
 }
 
 impl SqliteTransaction {
+    /// These messages, by the event that brought them.
+    async fn by_event(&mut self, deliveries: &[DeliveryUid]) -> Result<Vec<OutboxRow>, StoreError> {
+        let mut rows = self.outbox(deliveries).await?;
+        rows.sort_by_key(|row| (row.event, row.line));
+        Ok(rows)
+    }
+
     /// What can be claimed for one inbox, most urgent first, then oldest.
     async fn waiting(
         &mut self,
@@ -514,4 +599,19 @@ impl SqliteTransaction {
         rows.truncate(max);
         Ok(rows)
     }
+}
+
+/// What is at hand, and the keys of what is not; each key once.
+fn at_hand<K: Copy + Eq + Hash, T>(keys: &[K], find: impl Fn(K) -> Option<T>) -> (Vec<T>, Vec<K>) {
+    let (mut found, mut elsewhere) = (Vec::with_capacity(keys.len()), Vec::new());
+    let mut seen = HashSet::with_capacity(keys.len());
+    for key in keys {
+        if seen.insert(*key) {
+            match find(*key) {
+                Some(row) => found.push(row),
+                None => elsewhere.push(*key),
+            }
+        }
+    }
+    (found, elsewhere)
 }

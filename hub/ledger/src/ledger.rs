@@ -83,10 +83,62 @@ impl Ledger {
         random: Arc<dyn Random>,
         settings: Settings,
     ) -> Self {
+        let (ledger, writer) = Self::with_writer(store, clock, random, settings);
+        tokio::spawn(writer::run(writer));
+        ledger
+    }
+
+    /// As [`Ledger::start`], with the writer on a thread of its own, where no other task of a busy hub stands between
+    /// it and the next step of its transaction. For stores that need no more of a runtime than its timers; when the
+    /// machine gives no thread, the writer runs on the present runtime.
+    #[must_use]
+    pub fn start_on_own_thread(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        settings: Settings,
+    ) -> Self {
+        let (ledger, writer) = Self::with_writer(store, clock, random, settings);
+        match tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+        {
+            Ok(runtime) => {
+                let writing = std::thread::Builder::new().name("ledger-writer".to_owned());
+                let (hand_over, take_over) = std::sync::mpsc::sync_channel(1);
+                let begun = writing.spawn(move || {
+                    if let Ok(writer) = take_over.recv() {
+                        runtime.block_on(writer::run(writer));
+                    }
+                });
+                match begun {
+                    Ok(_) => {
+                        if let Err(unsent) = hand_over.send(writer) {
+                            tokio::spawn(writer::run(unsent.0));
+                        }
+                    }
+                    Err(_) => {
+                        tokio::spawn(writer::run(writer));
+                    }
+                }
+            }
+            Err(_) => {
+                tokio::spawn(writer::run(writer));
+            }
+        }
+        ledger
+    }
+
+    fn with_writer(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        settings: Settings,
+    ) -> (Self, writer::Writer) {
         let (jobs, queue) = mpsc::channel(settings.queue_max.max(1));
         let (bell, wake) = watch::channel(0);
         let commits = Arc::new(AtomicU64::new(0));
-        tokio::spawn(writer::run(writer::Writer {
+        let writer = writer::Writer {
             queue,
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
@@ -94,14 +146,15 @@ impl Ledger {
             settings,
             bell,
             commits: Arc::clone(&commits),
-        }));
-        Self {
+        };
+        let ledger = Self {
             jobs,
             store,
             clock,
             wake,
             commits,
-        }
+        };
+        (ledger, writer)
     }
 
     /// Records a document that passed every check. When this returns, the outcome is on disk.

@@ -152,6 +152,47 @@ pub async fn next_out_by_queues<T: Transaction + ?Sized>(
     Ok(chosen)
 }
 
+/// By what a batch of submissions may meet what was accepted or refused before.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sought {
+    /// See [`Transaction::submissions`].
+    pub submissions: Vec<SubmissionKey>,
+    /// See [`Transaction::refusals`].
+    pub refusals: Vec<RefusalLike>,
+    /// See [`Transaction::documents_by_identity`].
+    pub identities: Vec<DocumentIdentity>,
+    /// See [`Transaction::documents_by_digest`].
+    pub digests: Vec<(DocumentIdentity, Sha256)>,
+    /// See [`Transaction::documents_by_number`].
+    pub numbers: Vec<NumberKey>,
+}
+
+/// Of which of the lists of [`Sought`] there is anything at all. Nearly every document is new in every way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Of [`Sought::submissions`].
+    pub submissions: bool,
+    /// Of [`Sought::refusals`].
+    pub refusals: bool,
+    /// Of [`Sought::identities`].
+    pub identities: bool,
+    /// Of [`Sought::digests`].
+    pub digests: bool,
+    /// Of [`Sought::numbers`].
+    pub numbers: bool,
+}
+
+impl Seen {
+    /// There may be something of each.
+    pub const PERHAPS: Self = Self {
+        submissions: true,
+        refusals: true,
+        identities: true,
+        digests: true,
+        numbers: true,
+    };
+}
+
 /// One writing transaction. Dropped without [`Transaction::commit`] it leaves nothing.
 #[async_trait]
 pub trait Transaction: AlertTransaction {
@@ -160,6 +201,10 @@ pub trait Transaction: AlertTransaction {
     /// # Errors
     /// [`StoreError`], as every method here.
     async fn head(&mut self) -> Result<Head, StoreError>;
+    /// Which look-ups are worth a trip each; a back end that cannot say so in one trip says that all are.
+    async fn seen(&mut self, _sought: &Sought) -> Result<Seen, StoreError> {
+        Ok(Seen::PERHAPS)
+    }
     /// Accepted submissions under these keys.
     async fn submissions(&mut self, keys: &[SubmissionKey]) -> Result<Vec<SubmissionRow>, StoreError>;
     /// Refusals with the system, `message_id` and digest of any of these, whatever the code.

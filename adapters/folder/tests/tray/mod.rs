@@ -132,6 +132,7 @@ impl Tray {
         let broker = self.hub.broker_for(&system());
         let client = Client::with_broker(config, broker, clock.clone(), random.clone()).unwrap();
         let behaviour = Behaviour {
+            apart_over: None,
             arrived: self.arrived,
             poll: Duration::from_millis(5),
             resend_after: Duration::from_secs(60),

@@ -15,7 +15,7 @@ use crate::rows::OutboxRow;
 use crate::rules::orders;
 use crate::rules::work::Work;
 use crate::rules::{Command, INBOX_LOST_MAX, NOT_TAKEN_MAX, before};
-use crate::store::{NumberKey, RefusalLike, Transaction};
+use crate::store::{NumberKey, RefusalLike, Seen, Sought, Transaction};
 
 /// What to fetch, without doubles and in a fixed order.
 #[derive(Default)]
@@ -71,10 +71,14 @@ pub(super) async fn load(
         work.known_ids.extend(tx.known_ids(&list(&wanted.ids)).await?);
     }
     waiting_for(tx, work, commands, &mut wanted).await?;
-    submissions(tx, work, &wanted).await?;
+    let seen = match wanted.sought() {
+        Some(sought) => tx.seen(&sought).await?,
+        None => Seen::PERHAPS,
+    };
+    submissions(tx, work, &wanted, seen).await?;
     limits(tx, work, &wanted).await?;
     deliveries(tx, work, &mut wanted).await?;
-    documents(tx, work, &mut wanted).await?;
+    documents(tx, work, &wanted, seen).await?;
     recipients(tx, work, commands, &mut wanted).await?;
     wanted.kept.extend(orders::may_be_forgotten(work, commands));
     for command in commands {
@@ -169,6 +173,25 @@ impl Wanted {
             | Command::Alert(_)
             | Command::Note(_) => {}
         }
+    }
+
+    /// `None`: it would be one trip for one.
+    fn sought(&self) -> Option<Sought> {
+        let lists = [
+            self.keys.is_empty(),
+            self.refusals.is_empty(),
+            self.identities.is_empty(),
+            self.digests.is_empty(),
+            self.numbers.is_empty(),
+        ];
+        let asked = lists.iter().filter(|is_empty| !**is_empty).count();
+        (asked > 1).then(|| Sought {
+            submissions: list(&self.keys),
+            refusals: list(&self.refusals),
+            identities: list(&self.identities),
+            digests: list(&self.digests),
+            numbers: list(&self.numbers),
+        })
     }
 
     /// What a recall, update or replacement speaks of.
@@ -280,13 +303,18 @@ async fn limits(tx: &mut dyn Transaction, work: &mut Work, wanted: &Wanted) -> R
     Ok(())
 }
 
-async fn submissions(tx: &mut dyn Transaction, work: &mut Work, wanted: &Wanted) -> Result<(), StoreError> {
-    if !wanted.keys.is_empty() {
+async fn submissions(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    wanted: &Wanted,
+    seen: Seen,
+) -> Result<(), StoreError> {
+    if seen.submissions && !wanted.keys.is_empty() {
         for row in tx.submissions(&list(&wanted.keys)).await? {
             work.submissions.insert(row.key.clone(), row);
         }
     }
-    if !wanted.refusals.is_empty() {
+    if seen.refusals && !wanted.refusals.is_empty() {
         for row in tx.refusals(&list(&wanted.refusals)).await? {
             work.refusals.insert(row.key, row.answer);
         }
@@ -321,20 +349,25 @@ async fn deliveries(
     Ok(())
 }
 
-async fn documents(tx: &mut dyn Transaction, work: &mut Work, wanted: &mut Wanted) -> Result<(), StoreError> {
+async fn documents(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    wanted: &Wanted,
+    seen: Seen,
+) -> Result<(), StoreError> {
     let mut firsts: BTreeSet<SubmissionKey> = BTreeSet::new();
-    if !wanted.identities.is_empty() {
+    if seen.identities && !wanted.identities.is_empty() {
         for row in tx.documents_by_identity(&list(&wanted.identities)).await? {
             work.load_document(row);
         }
     }
-    if !wanted.digests.is_empty() {
+    if seen.digests && !wanted.digests.is_empty() {
         for row in tx.documents_by_digest(&list(&wanted.digests)).await? {
             firsts.insert(row.key.clone());
             work.load_document(row);
         }
     }
-    if !wanted.numbers.is_empty() {
+    if seen.numbers && !wanted.numbers.is_empty() {
         for row in tx.documents_by_number(&list(&wanted.numbers)).await? {
             work.load_document(row);
         }

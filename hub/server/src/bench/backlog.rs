@@ -108,7 +108,7 @@ pub async fn measure(
 
     told("documents are submitted while nobody takes anything");
     let started = Instant::now();
-    let hub = Hub::start(&stage)?;
+    let hub = Hub::start(&world.program, &stage)?;
     let mut inboxes = Vec::new();
     let (telling, mut hearing) = mpsc::channel(1024);
     for system in &province.systems {
@@ -130,7 +130,7 @@ pub async fn measure(
         inbox.expect_no_receipts();
     }
     let start = Instant::now();
-    let hub = Hub::start(&stage)?;
+    let hub = Hub::start(&world.program, &stage)?;
     let pid = hub.pid();
     let mut readers = tokio::task::JoinSet::new();
     for inbox in inboxes {

@@ -132,7 +132,7 @@ pub async fn measure(
 
     told("packets are sent");
     let flush_before = flush_latency(&stage.dir).await?;
-    let mut hub = Hub::start(&stage)?;
+    let mut hub = Hub::start(&world.program, &stage)?;
     hub.ready(&stage).await?;
     let idle = memory(hub.pid())?;
     let ledger = stage.ledger().await?;
@@ -163,7 +163,7 @@ pub async fn measure(
         delivery: sample(&ends.samples.delivery)?,
         receipt: sample(&ends.samples.receipt)?,
     };
-    let mut forwarder = Forwarder::start(&task).await?;
+    let mut forwarder = Forwarder::start(&world.program, &task).await?;
     let mut by_forwarder = Vec::new();
     for number in 0..broadcast.packets {
         let (start, mut times) = ends.packet(number).await?;

@@ -211,7 +211,7 @@ struct Setting<'a> {
 
 impl Setting<'_> {
     async fn hub(&self) -> Result<HubRun, StageError> {
-        let mut hub = Hub::start(self.stage)?;
+        let mut hub = Hub::start(&self.world.program, self.stage)?;
         hub.ready(self.stage).await?;
         let idle = memory(hub.pid())?;
         let ledger = self.stage.ledger().await?;
@@ -274,7 +274,7 @@ impl Setting<'_> {
             delivery: sample(&self.samples.delivery)?,
             receipt: sample(&self.samples.receipt)?,
         };
-        let mut forwarder = Forwarder::start(&task).await?;
+        let mut forwarder = Forwarder::start(&self.world.program, &task).await?;
         if self.load.warm_up > 0 {
             let driven = self.phase(0..self.load.warm_up).await?;
             forwarder.finish(self.load.warm_up as u64, driven.said).await?;
@@ -308,12 +308,12 @@ impl Setting<'_> {
         let after = Moment::now()?;
         let count = self.load.documents;
         let spent = |pid: u32| after.spent_since(before, pid);
-        // This program started hub, forwarder and broker: its own time is what is left of its tree.
+        // This program started hub, forwarder, broker and the ledger's server: its own time is what is left of its tree.
         let (all, hub) = (spent(std::process::id()), spent(middle));
         let broker = spent(self.world.broker_pid()?);
         let store = self
             .world
-            .store_pid(&self.load.cell)
+            .store_pid(&self.load.cell)?
             .map_or(Duration::ZERO, spent);
         let machine = after.machine_since(before);
         let ours = all.max(hub + broker + store);

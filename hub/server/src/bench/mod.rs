@@ -33,6 +33,8 @@ use world::World;
 /// What a bench is asked for.
 #[derive(Debug, Clone)]
 pub struct Asked {
+    /// The program `truc`, which is hub and forwarder.
+    pub program: PathBuf,
     /// What is measured, one after the other.
     pub measurements: Vec<Measurement>,
     /// Where broker and ledger lie; beside the program when `None`.
@@ -66,7 +68,7 @@ pub struct Found {
 /// # Errors
 /// [`StageError`] when something could not be set up, was lost, doubled or changed.
 pub async fn run(asked: &Asked) -> Result<Found, StageError> {
-    let mut world = World::start(asked.dir.as_deref()).await?;
+    let mut world = World::start(&asked.program, asked.dir.as_deref()).await?;
     let (mut loads, mut texts, mut single) = (Vec::new(), Vec::new(), Vec::new());
     for measurement in &asked.measurements {
         let mut told = |what: &str| {

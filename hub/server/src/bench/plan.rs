@@ -62,6 +62,8 @@ pub const fn queue_word(queue: QueueType) -> &'static str {
 pub enum Store {
     /// A file of its own.
     Sqlite,
+    /// A private server, with the settings it comes with.
+    Postgres,
 }
 
 impl Store {
@@ -70,6 +72,7 @@ impl Store {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
         }
     }
 }

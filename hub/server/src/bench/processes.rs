@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
@@ -25,8 +26,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`StageError`] when the program cannot be started.
-    pub fn start(stage: &Stage) -> Result<Self, StageError> {
-        let program = std::env::current_exe().doing("finding this program")?;
+    pub fn start(program: &Path, stage: &Stage) -> Result<Self, StageError> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -100,8 +100,7 @@ impl Forwarder {
     ///
     /// # Errors
     /// [`StageError`] when it does not.
-    pub async fn start(task: &Task) -> Result<Self, StageError> {
-        let program = std::env::current_exe().doing("finding this program")?;
+    pub async fn start(program: &Path, task: &Task) -> Result<Self, StageError> {
         let mut child = Command::new(program)
             .arg(COMMAND)
             .stdin(Stdio::piped())

@@ -8,6 +8,7 @@ use truc_directory::{CertificateRow, Editor, Validity as DatedValidity};
 use truc_envelope::dsig::SigningKey;
 use truc_envelope::seal::SealingKey;
 use truc_ledger::{DirectorySummary, NewDirectory};
+use truc_ledger_postgres::private_server::{PrivateServer, PrivateServerConfig};
 use truc_model::{Random as _, SystemRandom};
 use truc_transport::private_node::{PrivateNode, PrivateNodeConfig};
 
@@ -28,26 +29,29 @@ pub struct World {
     pub node: PrivateNode,
     /// Broker, ledgers and logs lie below it; goes when dropped.
     pub dir: Folder,
-    programs: PathBuf,
+    /// PostgreSQL, once a measurement needs it.
+    server: Option<PrivateServer>,
+    /// The program `truc`: hub and forwarder.
+    pub program: PathBuf,
     stages: usize,
 }
 
 impl World {
-    /// Starts what every measurement needs, below `under` or else beside the program.
+    /// Starts what every measurement needs, below `under` or else beside the program `truc`.
     ///
     /// # Errors
     /// [`StageError`] when there is no RabbitMQ, or the folder lies in memory.
-    pub async fn start(under: Option<&Path>) -> Result<Self, StageError> {
-        let program = std::env::current_exe().doing("finding this program")?;
-        let programs = program.parent().unwrap_or(Path::new(".")).to_owned();
-        let dir = Folder::make(under.unwrap_or(&programs))?;
+    pub async fn start(program: &Path, under: Option<&Path>) -> Result<Self, StageError> {
+        let beside = program.parent().unwrap_or(Path::new("."));
+        let dir = Folder::make(under.unwrap_or(beside))?;
         let node = PrivateNode::start(PrivateNodeConfig::new(dir.0.join("broker")))
             .await
             .doing("starting RabbitMQ")?;
         Ok(Self {
             node,
             dir,
-            programs,
+            server: None,
+            program: program.to_owned(),
             stages: 0,
         })
     }
@@ -65,13 +69,17 @@ impl World {
     ) -> Result<Stage, StageError> {
         self.stages += 1;
         let vhost = format!("bench-{}", self.stages);
+        if cell.ledger == Store::Postgres && self.server.is_none() {
+            let server = PrivateServer::start(PrivateServerConfig::new(self.dir.0.join("postgres"))).await;
+            self.server = Some(server.doing("starting PostgreSQL")?);
+        }
         let over = self.config(cell, config)?;
         let setting = Setting {
             vhost: &vhost,
             agencies: &province.agencies_csv(),
             systems: &province.systems_csv(),
             config: &over,
-            programs: &self.programs,
+            programs: self.program.parent().unwrap_or(Path::new(".")),
         };
         Stage::set_up(&self.node, &self.dir.0.join(&vhost), &setting).await
     }
@@ -92,8 +100,14 @@ impl World {
             directory.refresh_ms,
         );
         let mut table: toml::Table = text.parse().doing("writing the configuration")?;
-        match cell.ledger {
-            Store::Sqlite => {}
+        if let (Store::Postgres, Some(server)) = (cell.ledger, &self.server) {
+            let section = format!(
+                "[ledger]\nkind = \"postgres\"\nurl = {:?}\npassword_file = {:?}\nschema = \"bench_{}\"\n",
+                server.url_without_password("postgres"),
+                server.password_file(),
+                self.stages
+            );
+            crate::config::lay_over(&mut table, section.parse().doing("writing the configuration")?);
         }
         crate::config::lay_over(&mut table, more.parse().doing("reading the configuration")?);
         toml::to_string(&table).doing("writing the configuration")
@@ -109,12 +123,22 @@ impl World {
         text.trim().parse().doing("finding the broker's process")
     }
 
-    /// Processes of the ledger's store, when it has any.
-    #[must_use]
-    pub const fn store_pid(&self, cell: &Cell) -> Option<u32> {
-        match cell.ledger {
-            Store::Sqlite => None,
-        }
+    /// The first process of the ledger's store, when it has any.
+    ///
+    /// # Errors
+    /// [`StageError`] when it wrote none.
+    pub fn store_pid(&self, cell: &Cell) -> Result<Option<u32>, StageError> {
+        let (Store::Postgres, Some(server)) = (cell.ledger, &self.server) else {
+            return Ok(None);
+        };
+        let file = server.dir().join("data/postmaster.pid");
+        let text = std::fs::read_to_string(file).doing("finding PostgreSQL's process")?;
+        let first = text.lines().next().unwrap_or_default();
+        first
+            .trim()
+            .parse()
+            .doing("finding PostgreSQL's process")
+            .map(Some)
     }
 }
 
@@ -195,11 +219,17 @@ fn rsa_key() -> Result<String, StageError> {
 /// A key of the configuration that is not as in the default, without those that only say where things are.
 #[must_use]
 pub fn differences(config: &Config) -> Vec<String> {
-    const PLACES: [&str; 5] = [
+    const PLACES: [&str; 11] = [
+        "bodies.dir",
         "broker.url",
+        "broker.more_hosts",
         "broker.management_url",
+        "broker.more_management_urls",
         "broker.password_file",
         "ledger.path",
+        "ledger.url",
+        "ledger.password_file",
+        "ledger.schema",
         "seal.anchors",
     ];
     let flat = |config: &Config| {

@@ -32,7 +32,7 @@ pub enum Command {
     Load(LoadOptions),
     /// The same for all sizes, ledgers and kinds of queues
     #[command(
-        after_help = "Examples:\n  truc bench matrix\n  truc bench matrix --rounds 1 --sizes 4,20\n\nTakes some ten minutes."
+        after_help = "Examples:\n  truc bench matrix\n  truc bench matrix --rounds 1 --sizes 4,20\n\nTakes some fifteen minutes. Needs the package postgresql, too, unless --ledgers sqlite."
     )]
     Matrix(LoadOptions),
     /// How long a document takes when so many come a second, evenly
@@ -166,6 +166,7 @@ impl Place {
             signed: Signed::SealEs256,
         };
         Asked {
+            program: PathBuf::new(),
             measurements: vec![of(cell)],
             dir: self.dir,
             quiet: false,
@@ -201,7 +202,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Matrix(options) => load(
             options,
             &[4, 10, 20, 200],
-            &[Store::Sqlite],
+            &[Store::Sqlite, Store::Postgres],
             &[QueueType::Classic, QueueType::Quorum],
             3,
         )?,
@@ -241,7 +242,17 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
             })
         }
     };
-    let asked = Asked { quiet, ..asked };
+    let program = std::env::current_exe().map_err(|error| {
+        Trouble::new(
+            format!("this program cannot be found: {error}"),
+            "start it by its full path",
+        )
+    })?;
+    let asked = Asked {
+        program,
+        quiet,
+        ..asked
+    };
     let found = Box::pin(bench::run(&asked)).await.map_err(|error| {
         Trouble::of(
             &error,
@@ -328,6 +339,7 @@ fn plan(
         }
     }
     Ok(Asked {
+        program: PathBuf::new(),
         measurements,
         dir: what.dir,
         quiet: false,

@@ -315,6 +315,13 @@ impl Stage {
         )
     }
 
+    /// `http://` address of the hub's service of large bodies; empty when there is none.
+    #[must_use]
+    pub fn bodies_url(&self) -> String {
+        let listen = self.config.bodies.listen();
+        listen.map_or_else(String::new, |listen| format!("http://{listen}"))
+    }
+
     /// `host:port` of the broker's further nodes.
     #[must_use]
     pub fn more_hosts(&self) -> &[String] {
@@ -381,7 +388,7 @@ impl Stage {
         let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
         let text = format!(
             "dir = {}\nsystem = \"{}\"\nbroker = \"amqp://{}/{}\"\nkey = {}\ncertificate = {}\npoll_ms = 100\n\
-             more_broker_hosts = {:?}\n",
+             more_broker_hosts = {:?}\nbodies = {:?}\n",
             quoted(&system.folder),
             system.id,
             self.amqp,
@@ -389,6 +396,7 @@ impl Stage {
             quoted(&system.key_file),
             quoted(&system.certificate_file),
             self.more_hosts,
+            self.bodies_url(),
         );
         std::fs::write(&file, text).doing("writing an adapter's configuration")?;
         let mut command = Command::new(self.programs.join("truc-folder"));
@@ -490,6 +498,12 @@ impl Process {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it with SIGKILL: nothing of it is flushed or finished.

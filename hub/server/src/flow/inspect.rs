@@ -10,6 +10,7 @@ use truc_bodies::LocalBody;
 use truc_envelope::{Attachment, Packet, SniffedType, decode_attachment_from};
 use truc_model::ParkCause;
 
+use super::ingest::CHECKED_IN_PLACE_MAX_BYTES;
 use super::route::Routed;
 use super::verify::Verified;
 use crate::inspect::Pool;
@@ -56,6 +57,11 @@ impl Bytes {
         }
     }
 
+    /// Whether it is decoded sooner than another thread could begin to.
+    fn is_small(&self) -> bool {
+        matches!(self, Self::Here(packet) if packet.len() <= CHECKED_IN_PLACE_MAX_BYTES)
+    }
+
     /// Only after the pool has looked at its length: a PDF larger than it takes is never in memory.
     fn decode(&self, attachment: &Attachment) -> Option<Vec<u8>> {
         let mut pdf = Vec::new();
@@ -81,6 +87,9 @@ pub async fn inspect(pool: Option<&Pool>, pdfs: Pdfs, routed: &mut Routed) {
         let packet = packet.clone();
         let length = attachment.length;
         let fetch = || async move {
+            if packet.is_small() {
+                return packet.decode(&attachment);
+            }
             let decoding = tokio::task::spawn_blocking(move || packet.decode(&attachment));
             decoding.await.ok().flatten()
         };
