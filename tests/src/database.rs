@@ -47,7 +47,9 @@ pub async fn own_server() -> Result<(PrivateServer, TempDir), StageError> {
         .permissions(std::fs::Permissions::from_mode(0o711))
         .tempdir()
         .map_err(|error| StageError(error.to_string()))?;
-    let server = PrivateServer::start(PrivateServerConfig::new(dir.path().join("server")))
+    // The shared one is never dropped: its watcher removes it when the tests are over.
+    let config = PrivateServerConfig::new(dir.path().join("server")).passing();
+    let server = PrivateServer::start(config)
         .await
         .map_err(|error| StageError(truc_server::telemetry::chain(&error)))?;
     Ok((server, dir))

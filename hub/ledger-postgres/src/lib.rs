@@ -54,7 +54,7 @@ impl PostgresStore {
     /// then `truc migrate` or a newer program is needed. [`StoreError::Unreachable`] when the server does not
     /// answer; [`StoreError::Backend`] when it is not one that can keep a ledger, and says why.
     pub async fn open(settings: &PostgresSettings) -> Result<Self, StoreError> {
-        let found = Self::schema_version(settings).await?;
+        let found = schema::usable_version(settings).await?;
         if found != SCHEMA_VERSION {
             return Err(StoreError::Schema {
                 found,

@@ -24,6 +24,15 @@ pub struct Migrated {
     pub to: i64,
 }
 
+/// Reads the version, as [`version`] does, of a server that can keep a ledger.
+pub(crate) async fn usable_version(settings: &PostgresSettings) -> Result<i64, StoreError> {
+    let mut connection = settings.options()?.connect().await.map_err(store_error)?;
+    usable(&mut connection).await?;
+    let found = find(&mut connection, &settings.schema).await?;
+    connection.close().await.map_err(store_error)?;
+    Ok(found)
+}
+
 /// Reads the version: 0 when there are no tables.
 pub(crate) async fn version(settings: &PostgresSettings) -> Result<i64, StoreError> {
     let mut connection = settings.options()?.connect().await.map_err(store_error)?;

@@ -12,12 +12,17 @@ use super::install::User;
 
 /// Leader of the process group, and watcher. When the server has ended, a file says so. When the pipe ends (the
 /// parent was dropped or died), the group is killed, this shell included; the server's own processes, which
-/// have sessions of their own, end when they see that the first of them is gone.
+/// have sessions of their own, end when they see that the first of them is gone. A directory that goes with the server
+/// is removed by a process outside the group, once they have.
 const WATCHER: &str = r#"
 dir=$1
-shift
+passing=$2
+shift 2
 ( "$@" </dev/null; echo "$?" >"$dir/ended" ) &
 read -r _
+if [ "$passing" = yes ]; then
+  setsid sh -c 'cd /; (sleep 1; rm -rf -- "$1") &' truc-private-postgres "$dir" </dev/null >/dev/null 2>&1
+fi
 kill -KILL 0
 "#;
 
@@ -44,7 +49,12 @@ pub(super) fn as_user(user: Option<&User>, program: &Path) -> Vec<String> {
 
 impl Running {
     /// Starts a command in a group of its own; what it says goes to `dir/server.log`.
-    pub(super) fn launch(dir: &Path, command: &[String], path: &str) -> Result<Self, ServerError> {
+    pub(super) fn launch(
+        dir: &Path,
+        command: &[String],
+        path: &str,
+        is_passing: bool,
+    ) -> Result<Self, ServerError> {
         let _ = fs::remove_file(dir.join("ended"));
         let log = dir.join("server.log");
         let file = File::create(&log).map_err(ServerError::io(format!("write {}", log.display())))?;
@@ -56,6 +66,7 @@ impl Running {
             .arg(WATCHER)
             .arg("truc-private-postgres")
             .arg(dir)
+            .arg(if is_passing { "yes" } else { "no" })
             .args(command)
             .env_clear()
             .env("PATH", path)

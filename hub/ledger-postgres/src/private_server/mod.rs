@@ -47,6 +47,8 @@ pub struct PrivateServerConfig {
     pub programs: Option<PathBuf>,
     /// Settings beside its own, such as `shared_buffers` = `256MB`.
     pub settings: Vec<(String, String)>,
+    /// The directory goes with the server, also when its parent is killed: never set it on one that has anything else.
+    pub is_passing: bool,
 }
 
 impl PrivateServerConfig {
@@ -57,7 +59,15 @@ impl PrivateServerConfig {
             dir: dir.into(),
             programs: None,
             settings: Vec::new(),
+            is_passing: false,
         }
+    }
+
+    /// With a directory that goes with the server.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.is_passing = true;
+        self
     }
 
     /// With one setting more.
@@ -390,7 +400,7 @@ impl PrivateServer {
             command.extend(["-c".to_owned(), format!("{name}={value}")]);
         }
         self.forget_the_last().await;
-        let mut running = Running::launch(&self.config.dir, &command, &path())?;
+        let mut running = Running::launch(&self.config.dir, &command, &path(), self.config.is_passing)?;
         let mut ended = false;
         let ready = wait_for(START_LIMIT, async || {
             ended = running.server_has_ended(&self.config.dir);
@@ -456,6 +466,9 @@ impl PrivateServer {
 impl Drop for PrivateServer {
     fn drop(&mut self) {
         self.kill();
+        if self.config.is_passing {
+            let _ = fs::remove_dir_all(&self.config.dir);
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server all tests share, and where each has its ledger.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -23,17 +24,20 @@ pub(crate) fn open_dir() -> tempfile::TempDir {
         .unwrap()
 }
 
-/// The same in memory, where there is such a place: the contract commits some thousands of times, and it is not the disk
-/// that is tested. What happens to a server that is killed is tested on a disk.
-fn quick_dir() -> tempfile::TempDir {
-    let open = std::fs::Permissions::from_mode(0o711);
-    let mut builder = tempfile::Builder::new();
-    let builder = builder.prefix("truc-postgres-").permissions(open);
-    builder.tempdir_in("/dev/shm").unwrap_or_else(|_| open_dir())
+/// Where the shared server is: in memory, where there is such a place. The contract commits some thousands of times, and
+/// it is not the disk that is tested; what happens to a server that is killed is tested on a disk.
+fn quick_place() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let place = if memory.is_dir() {
+        memory.to_owned()
+    } else {
+        std::env::temp_dir()
+    };
+    place.join(format!("truc-postgres-{}", std::process::id()))
 }
 
 /// The address of the shared server's database. The server lives in a thread of its own until this process ends;
-/// then its watcher kills it.
+/// then its watcher kills it and removes its directory.
 pub(crate) async fn shared_url() -> &'static str {
     static URL: OnceCell<String> = OnceCell::const_new();
     URL.get_or_init(|| async {
@@ -44,12 +48,10 @@ pub(crate) async fn shared_url() -> &'static str {
                 .build()
                 .unwrap();
             runtime.block_on(async move {
-                let dir = quick_dir();
-                let server = PrivateServer::start(
-                    PrivateServerConfig::new(dir.path().join("server")).with("max_wal_size", "64MB"),
-                )
-                .await
-                .unwrap();
+                let config = PrivateServerConfig::new(quick_place())
+                    .passing()
+                    .with("max_wal_size", "64MB");
+                let server = PrivateServer::start(config).await.unwrap();
                 say.send(server.url("postgres")).unwrap();
                 std::future::pending::<()>().await;
             });

