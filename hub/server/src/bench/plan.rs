@@ -18,7 +18,7 @@ pub const RATE_MAX: u32 = 10_000;
 /// Smallest and largest packet, in KiB.
 pub const KIB_MIN: u32 = 4;
 /// See [`KIB_MIN`].
-pub const KIB_MAX: u32 = 8 * 1024;
+pub const KIB_MAX: u32 = 8_192;
 
 /// One thing that is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
