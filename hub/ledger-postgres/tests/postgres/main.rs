@@ -9,4 +9,5 @@ mod hubs;
 mod plans;
 mod schema;
 mod server;
+mod tls;
 mod words;
