@@ -6,12 +6,18 @@
 //! `docs/reference/edxml.md`.
 //!
 //! ```text
-//! bytes ─ scan ─→ tree of elements ─ read ─→ Packet + warnings     one pass over one event stream
+//! bytes ─ tokens ─┬ scan ─→ tree of elements ─ read ─→ Packet + warnings     one pass
+//!                 ├ dsig ─→ verdict on the XML signature
+//!                 └ content ─→ an attachment's bytes
 //! ```
+//!
+//! The bytes are in memory or in a [`PacketSource`], such as a file of any size, which is read piece by piece: the same
+//! code, so the same findings at the same places ([`read_from`], [`lint_from`], [`dsig::verify_from`],
+//! [`dsig::sign_from`], [`decode_attachment_from`]).
 //!
 //! Signatures: [`seal`] over the bytes, beside the packet; [`dsig`] inside it.
 //!
-//! What this crate leaves out: I/O, the directory (whether a code is an agency's), and what a verdict on
+//! What this crate leaves out: opening files, the directory (whether a code is an agency's), and what a verdict on
 //! a signature leads to. Attachments are decoded as a stream and never unpacked.
 
 mod content;

@@ -198,6 +198,18 @@ fn awkward_ones_in_pieces_of_every_size() {
     .into_iter()
     .map(with)
     .collect();
+    // Inside a signature, where only elements may stand: text, blank at first.
+    let signed = fs::read_to_string(documents().join("attacks/xml/control.edxml")).unwrap();
+    for (place, inside) in [
+        ("<ds:KeyInfo>", format!("{}stray", " \n".repeat(40))),
+        ("<ds:SignedInfo>", " \t &#32; x".to_owned()),
+        ("<ds:DigestValue>", "<![CDATA[ never closed".to_owned()),
+        ("<ds:SignatureValue>", "<!-- x -->".to_owned()),
+    ] {
+        let at = signed.find(place).expect("a signature of this form") + place.len();
+        let (before, after) = signed.split_at(at);
+        cases.push(format!("{before}{inside}{after}").into_bytes());
+    }
     cases.push([b"\xEF\xBB\xBF", packet.as_bytes()].concat());
     cases.push([b"\xEF\xBB\xBF\xEF\xBB\xBF", packet.as_bytes()].concat());
     cases.push([b"123 ", packet.as_bytes()].concat());
@@ -218,6 +230,30 @@ fn awkward_ones_in_pieces_of_every_size() {
             _ => vec![97, 4096, 65_536],
         };
         check(bytes, &sizes, &policy, &trust, &format!("case {number}"));
+    }
+}
+
+#[test]
+fn a_referenced_carriage_return_is_no_line_end() {
+    let packet = fs::read_to_string(documents().join("strict/document.edxml")).unwrap();
+    let at = packet.find("</edXML:Subject>").expect("a subject");
+    let (before, after) = packet.split_at(at);
+    let packet = format!("{before}a\r\nb\rc&#13;d&#xD;\ne{after}");
+    for size in [1, 2, 3, packet.len()] {
+        let source = Pieces {
+            bytes: packet.as_bytes(),
+            size,
+            changing: false,
+        };
+        let reading = read_from(&source, &Limits::default()).unwrap().unwrap();
+        let Packet::Document(document) = reading.packet else {
+            panic!("a status")
+        };
+        assert!(
+            document.subject.ends_with("a\nb\nc\rd\r\ne"),
+            "{:?}",
+            document.subject
+        );
     }
 }
 

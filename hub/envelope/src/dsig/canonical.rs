@@ -65,7 +65,7 @@ pub(super) fn document(
     let mut writer = Writer::new(method, sink);
     let mut before_root = true;
     loop {
-        let Event { range, kind } = events.next()?;
+        let Event { range, kind, .. } = events.next()?;
         // The end of an empty element just before it has no bytes, and is not inside.
         if skip
             .is_some_and(|skip| skip.start <= range.start && range.end > skip.start && range.end <= skip.end)

@@ -23,6 +23,8 @@ use crate::tokens::{self, Broken, Names, Token, Tokens, Why};
 pub(super) struct Event {
     /// Bytes of the packet; of an empty element's end nothing.
     pub(super) range: Range<usize>,
+    /// Where it begins; of a later piece of text, where the first began.
+    pub(super) at: usize,
     pub(super) kind: Kind,
 }
 
@@ -172,6 +174,7 @@ impl<'a> Events<'a> {
             let event = |kind| {
                 Ok(Event {
                     range: start..end,
+                    at,
                     kind,
                 })
             };
@@ -260,6 +263,7 @@ impl<'a> Events<'a> {
         self.check_unique(at)?;
         Ok(Event {
             range: start..end,
+            at,
             kind: Kind::Start,
         })
     }
@@ -296,6 +300,7 @@ impl<'a> Events<'a> {
     const fn close(&mut self, range: Range<usize>) -> Event {
         self.left = true;
         Event {
+            at: range.start,
             range,
             kind: Kind::End,
         }

@@ -11,9 +11,9 @@
 //! bytes ─ events ─→ search::find (up to the header's end) ─→ canonical::document ─→ digest
 //!                                                          └──→ canonical::element (SignedInfo) ─→ key
 //! ```
-//! Both walks are over the same events as the reader's. The canonical form streams into the digest and
-//! is never held. Left out on purpose: resolving by `Id`, fetching anything, `Object` and `Manifest`, XPath and
-//! XSLT, HMAC. For people: `docs/reference/xml-signature.md`.
+//! All walks are over the same tokens as the reader's. The canonical form streams into the digest and
+//! is never held, nor is the packet: see [`verify_from`]. Left out on purpose: resolving by `Id`, fetching
+//! anything, `Object` and `Manifest`, XPath and XSLT, HMAC. For people: `docs/reference/xml-signature.md`.
 
 mod algorithm;
 mod canonical;

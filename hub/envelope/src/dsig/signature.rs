@@ -493,8 +493,12 @@ impl<'e, 'a> Parser<'e, 'a> {
             Kind::Instruction => "a processing instruction",
             _ => "text",
         };
-        let at = event.range.start;
-        self.flaw(DsigReason::Form, at, "elements and their values only", found)
+        self.flaw(
+            DsigReason::Form,
+            event.at,
+            "elements and their values only",
+            found,
+        )
     }
 
     fn flaw(

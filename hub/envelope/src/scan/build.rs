@@ -10,8 +10,8 @@ use truc_model::{RefusalCode, WarningCode};
 use super::attributes::{self, Bindings, Meaning, qualified};
 use super::findings::{Findings, Spot};
 use super::rules::{Stop, check_declaration, check_name, control_reference, malformed, split_name};
-use super::text::Run;
-use super::tree::{NodeId, Presence, Tree};
+use super::text::{Piece, Run};
+use super::tree::{LineEnds, NodeId, Presence, Tree};
 use crate::content::{Decoder, Probe};
 use crate::limits::{Limits, MAX_MARKUP_BYTES};
 use crate::tokens::{Kind, Token, Tokens, Window, is_allowed};
@@ -88,11 +88,14 @@ impl Builder<'_> {
                 }
                 Kind::End => self.close(at),
                 Kind::Text => {
+                    // What comes first counts: so it does not matter how the text is cut into pieces.
                     let piece = tokens.inside(&token);
-                    if memchr::memmem::find(piece.as_bytes(), b"]]>").is_some() {
+                    let bare = memchr::memmem::find(piece.as_bytes(), b"]]>");
+                    let before = bare.and_then(|bare| piece.get(..bare)).unwrap_or(piece);
+                    self.text(tokens, &token, before)?;
+                    if bare.is_some() {
                         return Err(Stop::malformed(at, "no ]]> outside CDATA", "]]>"));
                     }
-                    self.text(tokens, &token, piece)?;
                 }
                 Kind::CData if self.stack.is_empty() => {
                     return Err(Stop::malformed(at, "one root element", "CDATA outside it"));
@@ -357,8 +360,17 @@ impl Builder<'_> {
             return Err(Stop::malformed(at, "nothing outside the root element", "text"));
         };
         let most = self.limits.max_value_bytes;
+        let piece = Piece {
+            text: piece,
+            continues: token.continues(),
+            line_ends: if token.kind == Kind::Reference {
+                LineEnds::Kept
+            } else {
+                LineEnds::Mended
+            },
+        };
         self.run
-            .add(&mut self.tree, open, piece, token.continues(), most)
+            .add(&mut self.tree, open, piece, most)
             .map_err(|_| Stop::limit(at, format!("a value of at most {most} bytes"), "more"))
     }
 

@@ -1,6 +1,6 @@
 //! The text of an element as it comes, in pieces of any size: what it is made into must not depend on them.
 
-use super::tree::{NodeId, Tree};
+use super::tree::{LineEnds, NodeId, Tree};
 
 /// One run of text, between two other tokens.
 ///
@@ -12,31 +12,43 @@ pub(super) struct Run {
     blank: bool,
 }
 
+/// A piece of text.
+pub(super) struct Piece<'a> {
+    pub(super) text: &'a str,
+    /// Whether it is another piece of the run before.
+    pub(super) continues: bool,
+    pub(super) line_ends: LineEnds,
+}
+
 /// A value beyond its limit.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TooLong;
 
 impl Run {
-    /// Adds a piece to the element's text: of the run before, or with `continues` of this one.
+    /// Adds a piece to the element's text.
     pub(super) fn add(
         &mut self,
         tree: &mut Tree,
         id: NodeId,
-        piece: &str,
-        continues: bool,
+        piece: Piece<'_>,
         most: usize,
     ) -> Result<(), TooLong> {
+        let Piece {
+            text: piece,
+            continues,
+            line_ends,
+        } = piece;
         if !continues {
             self.end(tree, id);
             self.blank = tree.text(id).is_empty();
         }
         if self.blank && piece.trim_ascii().is_empty() {
             // Of too much, enough is kept to tell that it is.
-            let _ = add(tree, id, piece, most);
+            let _ = add(tree, id, piece, line_ends, most);
             return Ok(());
         }
         self.blank = false;
-        add(tree, id, piece, most)
+        add(tree, id, piece, line_ends, most)
     }
 
     /// The run is over: what was blank is gone.
@@ -48,7 +60,7 @@ impl Run {
 }
 
 /// Adds as much of a piece as goes over the limit, and no more.
-fn add(tree: &mut Tree, id: NodeId, piece: &str, most: usize) -> Result<(), TooLong> {
+fn add(tree: &mut Tree, id: NodeId, piece: &str, line_ends: LineEnds, most: usize) -> Result<(), TooLong> {
     let mut rest = piece;
     loop {
         let length = tree.text(id).len();
@@ -64,7 +76,7 @@ fn add(tree: &mut Tree, id: NodeId, piece: &str, most: usize) -> Result<(), TooL
             end += 1;
         }
         let (now, later) = rest.split_at(end);
-        tree.add_text(id, now);
+        tree.add_text(id, now, line_ends);
         rest = later;
     }
 }
@@ -81,8 +93,12 @@ mod tests {
         let mut run = Run::default();
         for text in runs {
             for (number, piece) in text.as_bytes().chunks(size).enumerate() {
-                let piece = std::str::from_utf8(piece).unwrap();
-                run.add(&mut tree, id, piece, number > 0, most)?;
+                let piece = Piece {
+                    text: std::str::from_utf8(piece).unwrap(),
+                    continues: number > 0,
+                    line_ends: LineEnds::Mended,
+                };
+                run.add(&mut tree, id, piece, most)?;
             }
             run.end(&mut tree, id);
         }

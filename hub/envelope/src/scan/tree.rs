@@ -265,8 +265,8 @@ impl Tree {
         self.contents.push((id, outcome));
     }
 
-    /// Adds text, its line ends mended (XML 1.0 §2.11). A line end of two characters is in one piece.
-    pub(super) fn add_text(&mut self, id: NodeId, piece: &str) {
+    /// Adds text. A line end of two characters is in one piece.
+    pub(super) fn add_text(&mut self, id: NodeId, piece: &str, line_ends: LineEnds) {
         let start = self.held.len();
         let text = &mut self.nodes[id.index()].text;
         let own = match text {
@@ -290,11 +290,11 @@ impl Tree {
         match own {
             Some(own) => {
                 let before = own.len();
-                mend(piece, own);
+                line_ends.add(piece, own);
                 self.own += own.len() - before;
             }
             None => {
-                mend(piece, &mut self.held);
+                line_ends.add(piece, &mut self.held);
                 let end = self.held.len();
                 if let Text::Held(held) = &mut self.nodes[id.index()].text {
                     held.end = at(0, end).end;
@@ -332,15 +332,28 @@ fn at(start: usize, end: usize) -> Held {
     }
 }
 
-fn mend(piece: &str, out: &mut String) {
-    let mut rest = piece;
-    while let Some(at) = memchr::memchr(b'\r', rest.as_bytes()) {
-        out.push_str(rest.get(..at).unwrap_or_default());
-        out.push('\n');
-        rest = rest.get(at + 1..).unwrap_or_default();
-        rest = rest.strip_prefix('\n').unwrap_or(rest);
+/// What becomes of carriage returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LineEnds {
+    /// Of text as it is written: they are line ends, which are one line feed each (XML 1.0 §2.11).
+    Mended,
+    /// Of a character reference: the character itself is meant.
+    Kept,
+}
+
+impl LineEnds {
+    fn add(self, piece: &str, out: &mut String) {
+        let mut rest = piece;
+        while self == Self::Mended
+            && let Some(at) = memchr::memchr(b'\r', rest.as_bytes())
+        {
+            out.push_str(rest.get(..at).unwrap_or_default());
+            out.push('\n');
+            rest = rest.get(at + 1..).unwrap_or_default();
+            rest = rest.strip_prefix('\n').unwrap_or(rest);
+        }
+        out.push_str(rest);
     }
-    out.push_str(rest);
 }
 
 #[cfg(test)]
@@ -351,21 +364,23 @@ mod tests {
     fn text_that_goes_on_behind_a_child_stays_together() {
         let mut tree = Tree::default();
         let root = tree.add(None, "edXML", Some(Tag::EdXml), Family::None, 0..7);
-        tree.add_text(root, "a\r\nb");
-        tree.add_text(root, "\rc");
+        tree.add_text(root, "a\r\nb", LineEnds::Mended);
+        tree.add_text(root, "\rc", LineEnds::Mended);
         let child = tree.add(Some(root), "x", None, Family::None, 9..12);
-        tree.add_text(child, "inside");
+        tree.add_text(child, "inside", LineEnds::Mended);
         assert_eq!(tree.text(root), "a\nb\nc");
-        tree.add_text(root, "d");
+        tree.add_text(root, "d", LineEnds::Mended);
         let second = tree.add(Some(root), "x", None, Family::None, 20..23);
         tree.set_href(second, "cid:1");
-        tree.add_text(root, "e");
+        tree.add_text(root, "e", LineEnds::Mended);
         assert_eq!(
             (tree.text(root), tree.text(child), tree.text(second)),
             ("a\nb\ncde", "inside", "")
         );
         assert_eq!(tree.href(second), Some("cid:1"));
         assert_eq!(tree.path(second), "edXML/x[2]");
+        tree.add_text(second, "\r", LineEnds::Kept);
+        assert_eq!(tree.text(second), "\r");
         let size = tree.size();
         tree.clear_text(root);
         assert_eq!((tree.text(root), tree.size()), ("", size - 7));

@@ -294,7 +294,19 @@ impl<'s> Tokens<'s> {
     fn instruction(&mut self, at: usize) -> Result<Token, Broken> {
         let length = self
             .measure(|rest| memmem::find(&rest[1..], b"?>").map(|end| end + 3))
-            .map_err(|unfinished| unfinished.broken(at, PI_UNCLOSED))?;
+            .map_err(|unfinished| {
+                let rest = self.window.rest().as_bytes();
+                let declares = rest.starts_with(b"<?xml")
+                    && rest.get(5).is_none_or(|byte| is_space(*byte) || *byte == b'?');
+                unfinished.broken(
+                    at,
+                    if declares {
+                        DECLARATION_UNCLOSED
+                    } else {
+                        PI_UNCLOSED
+                    },
+                )
+            })?;
         let inside = match self.window.rest().get(2..length - 2) {
             Some(inside) => inside.as_bytes(),
             // `<?>`.
@@ -374,6 +386,7 @@ impl<'s> Tokens<'s> {
 
 const CDATA: &[u8] = b"<![CDATA[";
 const DOCTYPE: &[u8] = b"<!DOCTYPE";
+const DECLARATION_UNCLOSED: &str = "XML declaration not closed: `?>` not found before end of input";
 const PI_UNCLOSED: &str = "processing instruction not closed: `?>` not found before end of input";
 
 /// Why a token's length cannot be told.
