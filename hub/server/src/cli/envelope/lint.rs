@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 use serde_json::json;
-use truc_envelope::{Level, Limits, Lint, LintFinding};
+use truc_envelope::{Level, Lint, LintFinding};
 use truc_model::Place;
 
 use super::super::answer::{Answer, Exit, Trouble};
 use super::super::show::{number, one_line};
+use super::packet_file::PacketFile;
 
 /// Lints packets.
 ///
@@ -20,7 +21,9 @@ pub(super) fn lint(files: &[PathBuf], today: Date) -> Result<Answer, Trouble> {
     let mut values = Vec::with_capacity(files.len());
     let mut strict = true;
     for file in files {
-        let lint = truc_envelope::lint(&super::read(file)?, &Limits::default(), today);
+        let packet = PacketFile::open(file)?;
+        let lint = truc_envelope::lint_from(&packet, &PacketFile::limits(), today)
+            .map_err(|error| Trouble::reading(file, &error))?;
         strict &= lint.strict_ok();
         values.push(json!({ "file": file, "strict_ok": lint.strict_ok(), "findings": lint.findings }));
         pages.push(page(file, &lint));

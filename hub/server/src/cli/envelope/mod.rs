@@ -1,20 +1,21 @@
 //! `truc envelope …`: edXML packets in files. Needs no ledger and no broker.
 
 mod lint;
+mod packet_file;
 mod seal;
 mod show;
 mod signature;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand};
-use truc_envelope::Limits;
 use truc_envelope::dsig::Sha1Policy;
 use truc_model::{MessageId, SystemId};
 
 use super::answer::{Answer, Trouble};
 use super::{Context, words};
 use crate::app;
+use packet_file::PacketFile;
 
 /// `truc envelope …`.
 #[derive(Debug, Subcommand)]
@@ -135,7 +136,7 @@ fn verify(context: &Context, options: &VerifyOptions) -> Result<Answer, Trouble>
         (None, Some(file)) => Some(words::read_text(file)?),
         (None, None) => None,
     };
-    let packet = read(&options.file)?;
+    let packet = PacketFile::open(&options.file)?;
     match (value, &options.system, options.message_id) {
         (Some(value), Some(system), Some(message_id)) => seal::verify(
             &seal::Sealed {
@@ -144,6 +145,7 @@ fn verify(context: &Context, options: &VerifyOptions) -> Result<Answer, Trouble>
                 message_id,
                 certificates: &options.cert,
                 packet: &packet,
+                path: &options.file,
                 now,
             },
             &config,
@@ -156,26 +158,7 @@ fn verify(context: &Context, options: &VerifyOptions) -> Result<Answer, Trouble>
             } else {
                 Sha1Policy::Refused
             };
-            signature::verify(&packet, &trust, now, sha1)
+            signature::verify(&packet, &options.file, &trust, now, sha1)
         }
     }
-}
-
-/// Reads a packet of any size the reader takes.
-fn read(path: &Path) -> Result<Vec<u8>, Trouble> {
-    let size = std::fs::metadata(path)
-        .map_err(|error| Trouble::reading(path, &error))?
-        .len();
-    // Asked before reading: a disk image named by mistake should not fill the memory.
-    if size > Limits::MAX_BYTES as u64 {
-        return Err(Trouble::new(
-            format!(
-                "{} has {size} bytes, more than a packet may have ({})",
-                path.display(),
-                Limits::MAX_BYTES
-            ),
-            "name an edXML packet",
-        ));
-    }
-    words::read_bytes(path)
 }

@@ -1,17 +1,19 @@
 //! `truc envelope seal`, and `verify` of a seal: the header `truc-seal` by hand, to try an adapter against.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 use truc_envelope::seal::{self, BoundCertificate, Claims, Expected, SealingKey, Tolerance, Trust};
+use truc_envelope::{PacketSource as _, sha256_of};
 use truc_model::{MessageId, Sha256, SystemId};
 
 use super::super::Context;
 use super::super::answer::{Answer, Exit, Trouble};
 use super::super::show::{Facts, moment, or_none};
 use super::super::words;
+use super::packet_file::PacketFile;
 use crate::config::Config;
 
 /// Options of `truc envelope seal`.
@@ -41,7 +43,9 @@ pub(super) struct Sealed<'a> {
     pub(super) message_id: MessageId,
     /// Files with the certificates bound to the system.
     pub(super) certificates: &'a [PathBuf],
-    pub(super) packet: &'a [u8],
+    pub(super) packet: &'a PacketFile,
+    /// Where the packet is.
+    pub(super) path: &'a Path,
     pub(super) now: jiff::Timestamp,
 }
 
@@ -60,13 +64,14 @@ pub(super) fn seal(context: &Context, options: &SealOptions) -> Result<Answer, T
             "give the key (PKCS#8 PEM) and the certificate that belongs to it",
         )
     })?;
-    let body = super::read(&options.file)?;
+    let packet = PacketFile::open(&options.file)?;
+    let (sha256, size) = measure(&packet, &options.file)?;
     let claims = Claims {
         iss: options.system.clone(),
         jti: options.message_id,
         iat: context.clock.now(),
-        sha256: Sha256::of(&body),
-        size: body.len() as u64,
+        sha256,
+        size,
     };
     let value = seal::make(&key, &claims)
         .map_err(|error| Trouble::of(&error, "check the key with another tool, such as openssl"))?;
@@ -82,6 +87,12 @@ pub(super) fn seal(context: &Context, options: &SealOptions) -> Result<Answer, T
     Answer::fine(value, &json)
 }
 
+/// What a seal says of the bytes.
+fn measure(packet: &PacketFile, path: &Path) -> Result<(Sha256, u64), Trouble> {
+    let measured = sha256_of(packet).and_then(|sha256| Ok((sha256, packet.size()?)));
+    measured.map_err(|error| Trouble::reading(path, &error))
+}
+
 /// Verifies a seal as the hub would.
 ///
 /// # Errors
@@ -94,11 +105,12 @@ pub(super) fn verify(sealed: &Sealed<'_>, config: &Config, trust: &Trust) -> Res
         })?;
         bound.push(certificate);
     }
+    let (sha256, size) = measure(sealed.packet, sealed.path)?;
     let expected = Expected {
         system: sealed.system,
         message_id: sealed.message_id,
-        sha256: Sha256::of(sealed.packet),
-        size: sealed.packet.len() as u64,
+        sha256,
+        size,
         now: sealed.now,
         tolerance: Tolerance {
             max_ahead: Duration::from_secs(config.seal.max_ahead_s.into()),

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 use serde_json::{Value, json};
 use truc_envelope::{
-    Attachment, DocumentPacket, Limits, Organization, Packet, Reading, Rejection, SignaturePresence,
-    StatusPacket, Warning, Wrapping,
+    Attachment, DocumentPacket, Organization, Packet, Reading, Rejection, SignaturePresence, StatusPacket,
+    Warning, Wrapping,
 };
 use truc_model::warning::WarningLevel;
 
 use super::super::answer::{Answer, Exit, Trouble};
 use super::super::show::{Facts, NONE, Table, day, number, one_line, or_none, size};
+use super::packet_file::PacketFile;
 
 /// Shows packets.
 ///
@@ -22,8 +23,10 @@ pub(super) fn show(files: &[PathBuf], today: Date) -> Result<Answer, Trouble> {
     let mut values = Vec::with_capacity(files.len());
     let mut refused = 0;
     for file in files {
-        let bytes = super::read(file)?;
-        let (page, value) = match truc_envelope::read(&bytes, &Limits::default()) {
+        let packet = PacketFile::open(file)?;
+        let outcome = truc_envelope::read_from(&packet, &PacketFile::limits())
+            .map_err(|error| Trouble::reading(file, &error))?;
+        let (page, value) = match outcome {
             Ok(reading) => accepted(file, &reading, today),
             Err(rejection) => {
                 refused += 1;

@@ -1,12 +1,14 @@
 //! `truc envelope sign`, and `verify` without a seal: the XML signature inside a packet.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use truc_envelope::Limits;
 use truc_envelope::dsig::{
-    self, AbsentReason, Canonicalization, DsigPolicy, DsigVerdict, InvalidDsig, Sha1Policy, SignOptions,
-    SignatureAlgorithm, SigningKey, Strength, ValidDsig,
+    self, AbsentReason, Canonicalization, DsigPolicy, DsigReason, DsigVerdict, InvalidDsig, Sha1Policy,
+    SignError, SignOptions, SignatureAlgorithm, SigningKey, Strength, ValidDsig,
 };
 use truc_envelope::seal::Trust;
 use truc_model::SignatureState;
@@ -14,6 +16,7 @@ use truc_model::SignatureState;
 use super::super::answer::{Answer, Exit, Trouble};
 use super::super::show::{Facts, or_none};
 use super::super::words;
+use super::packet_file::{NewFile, PacketFile};
 
 /// Options of `truc envelope sign`.
 #[derive(Debug, Clone, Args)]
@@ -75,52 +78,79 @@ pub(super) fn sign(options: &SignPacketOptions) -> Result<Answer, Trouble> {
         },
         ..SignOptions::default()
     };
-    let signed = dsig::sign(&super::read(&options.file)?, &key, &how).map_err(|error| {
-        Trouble::of(
-            &error,
-            "sign packets of the strict form that are not signed yet; truc envelope lint shows what is wrong",
-        )
-    })?;
-    let facts = json!({
-        "algorithm": key.algorithm().as_str(),
-        "canonicalization": how.canonicalization.as_str(),
-        "digest": how.digest.as_str(),
-        "certificate": key.certificate().thumbprint(),
-        "size": signed.len(),
-    });
+    let packet = PacketFile::open(&options.file)?;
+    let facts = |size: u64| {
+        json!({
+            "algorithm": key.algorithm().as_str(),
+            "canonicalization": how.canonicalization.as_str(),
+            "digest": how.digest.as_str(),
+            "certificate": key.certificate().thumbprint(),
+            "size": size,
+        })
+    };
     if let Some(output) = &options.output {
-        std::fs::write(output, &signed).map_err(|error| {
+        let writing = |error: io::Error| {
             Trouble::new(
-                format!("cannot write {}: {error}", output.display()),
-                "name a file that can be written with --output",
+                format!(
+                    "cannot read {} or write {}: {error}",
+                    options.file.display(),
+                    output.display()
+                ),
+                "name a packet that can be read, and with --output a file that can be written",
             )
-        })?;
+        };
+        let mut file = NewFile::beside(output).map_err(writing)?;
+        dsig::sign_from(&packet, &key, &how, &PacketFile::limits(), &mut file)
+            .map_err(writing)?
+            .map_err(unsignable)?;
+        let size = file.keep().map_err(writing)?;
         let text = format!("Đã ký: {}", output.display());
-        return Answer::fine(text, &facts);
+        return Answer::fine(text, &facts(size));
     }
+    let mut signed = Vec::new();
+    // What is printed is held: what is too large for that is signed with --output.
+    dsig::sign_from(&packet, &key, &how, &Limits::default(), &mut signed)
+        .map_err(|error| Trouble::reading(&options.file, &error))?
+        .map_err(unsignable)?;
+    let mut facts = facts(signed.len() as u64);
     let text = String::from_utf8(signed)
         .map_err(|error| Trouble::of(&error, "report this as a defect of the program"))?;
-    let mut facts = facts;
     facts["packet"] = Value::from(text.as_str());
     // Printing adds the line end again; outside the root element it signs nothing.
     Answer::fine(text.trim_end_matches('\n'), &facts)
 }
 
+fn unsignable(error: SignError) -> Trouble {
+    Trouble::of(
+        &error,
+        match error {
+            SignError::Packet(DsigReason::Limit) => {
+                "sign a packet within the limits; a large one only into a file, with --output"
+            }
+            _ => {
+                "sign packets of the strict form that are not signed yet; truc envelope lint shows what is wrong"
+            }
+        },
+    )
+}
+
 /// Judges the packet's XML signature.
 ///
 /// # Errors
-/// [`Trouble`] when there is no JSON form: a defect.
+/// [`Trouble`] when the packet cannot be read, or there is no JSON form: a defect.
 pub(super) fn verify(
-    packet: &[u8],
+    packet: &PacketFile,
+    path: &Path,
     trust: &Trust,
     at: jiff::Timestamp,
     sha1: Sha1Policy,
 ) -> Result<Answer, Trouble> {
     let policy = DsigPolicy {
         sha1,
-        ..DsigPolicy::default()
+        limits: PacketFile::limits(),
     };
-    let verdict = dsig::verify(packet, &policy, trust, at);
+    let verdict =
+        dsig::verify_from(packet, &policy, trust, at, &[]).map_err(|error| Trouble::reading(path, &error))?;
     let state = SignatureState::from(verdict.clone());
     let (exit, text, mut facts) = match &verdict {
         DsigVerdict::Valid(valid) => (Exit::Fine, valid_text(valid), valid_facts(valid)),
