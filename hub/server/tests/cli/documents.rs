@@ -94,7 +94,7 @@ pub(crate) fn submission() -> DocumentSubmission {
         conflict_policy: ConflictPolicy::Park,
         park: None,
         directory_version: 1,
-        body,
+        body: body.into(),
     }
 }
 

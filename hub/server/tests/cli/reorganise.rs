@@ -86,7 +86,7 @@ fn document(n: usize, random: &SeededRandom, recipients: Vec<PlannedRecipient>) 
         },
         sha256: Sha256::of(&body),
         size: body.len() as u64,
-        body,
+        body: body.into(),
         recipients,
         ..base
     };
@@ -469,7 +469,7 @@ async fn old_codes_still_lead_to_documents(
                 received_at: ledger.now(),
                 sha256: Sha256::of(&body),
                 size: body.len() as u64,
-                body,
+                body: body.into(),
                 code: StatusCode::Accepted,
                 reporter_formerly: next.filed_under(&reporter, &system, on),
                 reporter,

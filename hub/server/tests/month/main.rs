@@ -224,7 +224,7 @@ impl Province {
             received_at: now,
             sha256: Sha256::of(&body),
             size: body.len() as u64,
-            body,
+            body: body.into(),
             identity: DocumentIdentity {
                 sender: Party::Agency(AgencyId(story.sender)),
                 document_id: story.id.clone(),
