@@ -231,18 +231,19 @@ impl BodyStore {
         let size = open.size();
         let id = self.inner.random.uuid_v7(self.inner.clock.now());
         let fetching = path.with_extension(format!("{id}"));
-        match fetch(open.stream(0..size)?, fetching.clone(), body).await {
-            Ok(file) => {
-                tokio::task::spawn_blocking(move || std::fs::rename(fetching, path))
-                    .await?
-                    .map_err(BodyError::file("keep a copy of a body"))?;
-                Ok(Some(file))
+        let fetched = fetch(open.stream(0..size)?, fetching.clone(), body).await;
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = fetched {
+                // Swept away later when it cannot be removed now.
+                let _ = std::fs::remove_file(fetching);
+                return Err(error);
             }
-            Err(error) => {
-                tokio::task::spawn_blocking(move || std::fs::remove_file(fetching).ok()).await?;
-                Err(error)
-            }
-        }
+            // Opened anew: for reading alone, and from its beginning.
+            let file = File::open(&fetching).map_err(BodyError::file("open the copy of a body"))?;
+            std::fs::rename(fetching, path).map_err(BodyError::file("keep a copy of a body"))?;
+            Ok(Some(file))
+        })
+        .await?
     }
 
     pub(crate) async fn drop_copy(&self, body: Sha256) -> Result<(), BodyError> {
@@ -290,15 +291,10 @@ async fn part(file: Arc<File>, start: u64, end: u64) -> Result<Bytes, BodyError>
 }
 
 /// Writes a stream to a new file and compares its digest.
-async fn fetch(mut pieces: crate::open::BodyStream, path: PathBuf, body: Sha256) -> Result<File, BodyError> {
+async fn fetch(mut pieces: crate::open::BodyStream, path: PathBuf, body: Sha256) -> Result<(), BodyError> {
     let mut file = tokio::task::spawn_blocking(move || {
         let mut options = File::options();
-        options
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)
+        options.write(true).create(true).truncate(true).open(path)
     })
     .await?
     .map_err(BodyError::file("make a copy of a body"))?;
@@ -312,7 +308,7 @@ async fn fetch(mut pieces: crate::open::BodyStream, path: PathBuf, body: Sha256)
         .map_err(BodyError::file("write the copy of a body"))?;
     }
     if Sha256::from_ring(&context.finish()) == body {
-        Ok(file)
+        Ok(())
     } else {
         Err(BodyError::Damaged)
     }
