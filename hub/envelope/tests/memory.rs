@@ -20,7 +20,7 @@ use truc_envelope::{
 };
 
 /// Bytes of base64 in the large packet; with what a debug build takes for it, a few seconds.
-const LARGE: u64 = 20 * 1024 * 1024;
+const LARGE: u64 = 12 * 1024 * 1024;
 /// What it may add to the process: an eighth of what a 200 MB document may cost the hub.
 const MOST: u64 = 4 * 1024 * 1024;
 /// What a packet of markup alone may add: the tree of as many elements as there may be, and their texts.

@@ -350,7 +350,7 @@ fn a_disk_that_fails_says_nothing_of_the_packet() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(120))]
+    #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
     fn edited_packets(
