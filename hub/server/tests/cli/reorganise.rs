@@ -469,7 +469,7 @@ async fn old_codes_still_lead_to_documents(
                 received_at: ledger.now(),
                 sha256: Sha256::of(&body),
                 size: body.len() as u64,
-                body: body.into(),
+                body,
                 code: StatusCode::Accepted,
                 reporter_formerly: next.filed_under(&reporter, &system, on),
                 reporter,
