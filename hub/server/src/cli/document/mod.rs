@@ -13,6 +13,7 @@ mod show;
 mod signatures;
 mod states;
 mod stuck;
+mod summary;
 mod tell;
 mod trace;
 
@@ -34,9 +35,9 @@ pub enum Command {
     List(list::Options),
     /// Show one document: facts, recipients, attachments, statuses
     #[command(
-        after_help = "Examples:\n  truc document show 1234/UBND-VP\n  truc document show 01890a5d-ac96-774b-bcce-b302099a8057\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation."
+        after_help = "Examples:\n  truc document show 1234/UBND-VP\n  truc document show 01890a5d-ac96-774b-bcce-b302099a8057\n  truc document show 1234/UBND-VP --all\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation.\nOf many recipients a page is shown, those first that have not taken it."
     )]
-    Show(Which),
+    Show(ShowOptions),
     /// Tell the way of one document, event by event, and where it stands for each recipient
     #[command(
         after_help = "Examples:\n  truc document trace 1234/UBND-VP\n  truc document trace 000.00.00.H60,2026/11/23,1234/UBND-VP\n\nID is the hub's id, the sender's DocumentId, a message_id, a delivery id, or number/notation."
@@ -97,6 +98,17 @@ pub struct Which {
     pub id: String,
 }
 
+/// What to show.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ShowOptions {
+    /// Which document
+    #[command(flatten)]
+    pub which: Which,
+    /// Every recipient, however many there are
+    #[arg(long)]
+    pub all: bool,
+}
+
 /// Does what the command says.
 ///
 /// # Errors
@@ -111,8 +123,8 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
         Command::Signatures(options) => signatures::signatures(&opened, &options).await,
         Command::Late(options) => late::late(context, &opened, &options).await,
         Command::Stuck(options) => stuck::stuck(context, &opened, &options).await,
-        Command::Show(which) => match find(&opened, &which.id).await? {
-            Found::One(view) => show::show(&opened, &view),
+        Command::Show(options) => match find(&opened, &options.which.id).await? {
+            Found::One(view) => show::show(&opened, &view, options.all),
             Found::Other(answer) => Ok(answer),
         },
         Command::Trace(which) => match find(&opened, &which.id).await? {

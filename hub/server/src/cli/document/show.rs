@@ -8,17 +8,17 @@ use truc_model::{ChangeState, TransportState};
 use super::super::answer::{Answer, Trouble};
 use super::super::show::{Facts, NONE, Table, day, moment, number, or_none, size};
 use super::super::words::{self, Opened};
-use super::pdf;
+use super::{pdf, summary};
 
-/// Shows a document.
+/// Shows a document; of many recipients all only when asked for.
 ///
 /// # Errors
 /// [`Trouble`] when the answer cannot be written.
-pub(super) fn show(opened: &Opened, view: &DocumentView) -> Result<Answer, Trouble> {
+pub(super) fn show(opened: &Opened, view: &DocumentView, all: bool) -> Result<Answer, Trouble> {
     let document = &view.document;
     let mut parts = vec![
         facts(opened, view),
-        format!("NƠI NHẬN\n{}", recipients(opened, view)),
+        format!("NƠI NHẬN\n{}", recipients(opened, view, all)),
     ];
     if !document.facts.attachments.is_empty() {
         let mut table = Table::new(&["Tệp đính kèm", ">Dung lượng", "Dạng", "SHA-256"]);
@@ -136,7 +136,7 @@ fn deletion_json(view: &DocumentView, sha256: truc_model::Sha256, since: u64) ->
     json!({ "at": row.at, "event": row.event, "cause": row.cause, "size": row.size })
 }
 
-fn recipients(opened: &Opened, view: &DocumentView) -> String {
+fn recipients(opened: &Opened, view: &DocumentView, all: bool) -> String {
     let mut table = Table::new(&[
         "Đơn vị nhận",
         "Mã ghi trong gói",
@@ -145,7 +145,9 @@ fn recipients(opened: &Opened, view: &DocumentView) -> String {
         "Từ lúc",
         "Xử lý",
     ]);
-    for recipient in &view.recipients {
+    let shown = summary::shown(&view.recipients, all);
+    let left_out = view.recipients.len() - shown.len();
+    for recipient in shown {
         table.row([
             opened.name(&recipient.party),
             recipient.codes.join(", "),
@@ -156,10 +158,18 @@ fn recipients(opened: &Opened, view: &DocumentView) -> String {
         ]);
     }
     if table.is_empty() {
-        "(không có)".to_owned()
-    } else {
-        table.text()
+        return "(không có)".to_owned();
     }
+    let mut parts = Vec::new();
+    if view.recipients.len() > 1 {
+        parts.push(summary::line(&view.recipients));
+    }
+    parts.push(table.text());
+    if left_out > 0 {
+        let left_out = number(left_out as u64);
+        parts.push(format!("… và {left_out} nơi nhận khác: xem đủ bằng --all"));
+    }
+    parts.join("\n")
 }
 
 /// The transport state in words, with its cause.
