@@ -386,6 +386,8 @@ impl PrivateServer {
         let own = [
             ("listen_addresses", "127.0.0.1"),
             ("unix_socket_directories", ""),
+            // In its own directory: what a killed server leaves in the system's shared memory nobody removes.
+            ("dynamic_shared_memory_type", "mmap"),
             ("max_connections", "200"),
             // As in production, said aloud.
             ("fsync", "on"),
