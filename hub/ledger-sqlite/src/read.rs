@@ -27,8 +27,8 @@ use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, S
 
 use crate::column::{Columns as _, damaged, to_time};
 use crate::fault::store_error;
-use crate::write::{head, latest_directory, limit, of_hub};
 use crate::list::list;
+use crate::write::{head, latest_directory, limit, of_hub};
 use crate::{kept, limits, row, waiting};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;
