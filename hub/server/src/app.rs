@@ -2,6 +2,7 @@
 //! inside their own process.
 
 mod bodies;
+mod broker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,8 +17,9 @@ use truc_ledger::alert::{AlertOrder, Raise};
 use truc_ledger::{HubId, Ledger, LedgerError, Note, Store, TrustInForce};
 use truc_model::wire::Intake;
 use truc_model::{AlertKind, Clock, Random, SystemId, SystemRandom};
-use truc_transport::{AmqpBroker, Broker, BrokerConfig, BrokerError, Topology, Url};
+use truc_transport::{AmqpBroker, Broker, BrokerError, Topology};
 
+pub use self::broker::{broker_config, broker_password};
 use crate::alert::service::Alerts;
 use crate::alert::signal::{Bell, raised_by};
 use crate::config::{self, Config};
@@ -163,60 +165,6 @@ pub async fn directory(ledger: &Ledger) -> Result<Directory, AppError> {
 /// [`AppError`] naming the file that is missing or does not read.
 pub fn trust(config: &Config) -> Result<Trust, AppError> {
     Ok(trust::load(&config.seal)?.trust)
-}
-
-/// The broker's password: from its file, else from the environment.
-///
-/// # Errors
-/// [`AppError::NoPassword`] when there is none, [`AppError::PasswordFile`] when its file does not read.
-pub fn broker_password(config: &Config) -> Result<String, AppError> {
-    let file = &config.broker.password_file;
-    let password = if file.as_os_str().is_empty() {
-        std::env::var("TRUC_BROKER_PASSWORD").map_err(|_| AppError::NoPassword)?
-    } else {
-        std::fs::read_to_string(file).map_err(|source| AppError::PasswordFile {
-            path: file.clone(),
-            source,
-        })?
-    };
-    let password = password.trim_end_matches(['\r', '\n']).to_owned();
-    if password.is_empty() {
-        Err(AppError::NoPassword)
-    } else {
-        Ok(password)
-    }
-}
-
-/// How the hub reaches the broker.
-///
-/// # Errors
-/// [`AppError::NoPassword`], or a URL that does not read.
-pub fn broker_config(config: &Config, purpose: &str) -> Result<BrokerConfig, AppError> {
-    let settings = &config.broker;
-    let url: Url = with_password(&settings.url, &broker_password(config)?).parse()?;
-    let broker = BrokerConfig::new(url, format!("truc {} {purpose}", config.hub.name));
-    let mut broker = broker.with_more_hosts(&settings.more_hosts)?;
-    broker.heartbeat = Duration::from_secs(settings.heartbeat_s);
-    broker.connect_timeout = Duration::from_millis(settings.connect_timeout_ms);
-    broker.operation_timeout = Duration::from_millis(settings.operation_timeout_ms);
-    broker.confirm_timeout = Duration::from_millis(settings.confirm_timeout_ms);
-    broker.publish_window = settings.publish_window;
-    broker.max_body_bytes = config.intake.max_body_bytes;
-    Ok(broker)
-}
-
-/// The address with the password in it, every byte that could end it percent-encoded (RFC 3986 §2.1).
-fn with_password(url: &str, password: &str) -> String {
-    let encoded: String = password
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            byte => format!("%{byte:02X}"),
-        })
-        .collect();
-    url.replacen('@', &format!(":{encoded}@"), 1)
 }
 
 /// The broker objects of a hub that serves `systems`.
