@@ -128,7 +128,7 @@ impl Ageing {
             number = until;
         }
         let mut changes = group.store.into_changes().await;
-        if (first / GROUP) % LIMITS_KEPT_EVERY != 0 {
+        if !(first / GROUP).is_multiple_of(LIMITS_KEPT_EVERY) {
             changes.limits = LimitChanges::default();
         }
         Ok(changes)
@@ -478,7 +478,7 @@ fn recipient(sender: u32, bits: u64, place: u32) -> PlannedRecipient {
     if agency == sender {
         agency = (start + AGENCIES - 7) % AGENCIES;
     }
-    let plan = if place == 0 && bits % 257 == 0 {
+    let plan = if place == 0 && bits.is_multiple_of(257) {
         Plan::Undeliverable(UndeliverableCause::UnknownCode)
     } else {
         Plan::Deliver {
