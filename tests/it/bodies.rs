@@ -19,7 +19,7 @@ use truc_server::demo::folders::{self, Answered};
 use truc_server::demo::packets::{Draft, pdf};
 use truc_server::demo::stage::{Connected, Doing, Process, Stage, StageError, until};
 use truc_tests::{Set, check, play, set};
-use truc_transport::{Broker as _, OutMessage, Properties};
+use truc_transport::{Broker as _, Confirmed, OutMessage, Properties};
 
 const ENVIRONMENT: (&str, &str) = ("000.00.09.H60", "Sở Tài nguyên và Môi trường");
 const DISTRICT: (&str, &str) = ("000.00.34.H60", "UBND huyện Hàm Yên");
@@ -326,7 +326,7 @@ async fn submit(
         body: Arc::from(body),
     };
     let confirming = publisher.publish(message).await.doing("publishing")?;
-    confirming.await.doing("awaiting the confirm")?;
+    let _kept: Confirmed = confirming.await.doing("awaiting the confirm")?;
     let waiting = async {
         while let Some(delivery) = inbox.next().await {
             let (message, settlement) = delivery.into_parts();

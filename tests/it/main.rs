@@ -1,7 +1,7 @@
 //! Scenarios against a private RabbitMQ, hubs and adapters in processes of their own.
 
-mod bodies;
 mod bench;
+mod bodies;
 mod broker;
 mod certificates;
 mod cluster;
@@ -15,4 +15,5 @@ mod postgres;
 mod python;
 mod refusals;
 mod signatures;
+mod transfers;
 mod window;

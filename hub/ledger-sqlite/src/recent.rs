@@ -285,7 +285,7 @@ mod tests {
     use truc_ledger::Store;
     use truc_ledger::contract::Bench;
     use truc_ledger::contract::kit::{Hub, deliveries};
-    use truc_model::TransportStateName;
+    use truc_model::delivery::TransportStateName;
 
     use super::*;
     use crate::SqliteStore;

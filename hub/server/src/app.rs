@@ -210,7 +210,11 @@ impl App {
         let broker = AmqpBroker::start(broker_config(&config, "hub")?);
         let bodies = bodies::open(&config, &ledger, &clock, &random).await?;
         let app = Self::new(config, broker, ledger, clock).with_pdf_worker(Program::own());
-        Ok(Self { random, bodies, ..app })
+        Ok(Self {
+            random,
+            bodies,
+            ..app
+        })
     }
 
     /// A hub on parts one already has.

@@ -1,6 +1,8 @@
 //! Several hubs on one broker and one ledger, as far as their names, their leases and their nightly work go. What the
 //! ledger itself promises to several writers is in its contract suite; whole hubs that die are in `tests/it`.
 
+#![allow(clippy::unwrap_used, reason = "a test's helpers")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -51,7 +51,7 @@ pub(super) fn agent(config: &BodyClientConfig) -> Result<ureq::Agent, BodyTransf
         ));
     }
     let mut roots = rustls_native_certs::load_native_certs().certs;
-    for pem in config.ca_pem.iter() {
+    if let Some(pem) = &config.ca_pem {
         for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
             roots.push(
                 certificate.map_err(|error| settings(&format!("the authority does not read: {error}")))?,

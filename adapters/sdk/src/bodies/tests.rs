@@ -48,7 +48,7 @@ impl Service {
             taken: Arc::clone(&taken),
             asked: Arc::clone(&asked),
         };
-        let mut moods = moods.to_vec().into_iter();
+        let mut moods = Vec::from(moods).into_iter();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let mood = moods.next().unwrap_or(Mood::Good);

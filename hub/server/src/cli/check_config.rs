@@ -82,7 +82,9 @@ fn missing_files(config: &Config) -> Vec<(String, String)> {
         ("broker.password_file", &config.broker.password_file),
         ("ledger.password_file", &config.ledger.password_file),
     ];
-    let passwords = passwords.into_iter().filter(|(_, file)| !file.as_os_str().is_empty());
+    let passwords = passwords
+        .into_iter()
+        .filter(|(_, file)| !file.as_os_str().is_empty());
     let anchors = config.seal.anchors.iter().map(|file| ("seal.anchors", file));
     let crls = config.seal.crls.iter().map(|file| ("seal.crls", file));
     passwords
@@ -144,7 +146,10 @@ fn summary(loaded: &Loaded) -> String {
     );
     facts.add("Trục", format!("{} ({})", hub.name, hub.code));
     let hosts = std::iter::once(&broker.url).chain(&broker.more_hosts);
-    facts.add("RabbitMQ", hosts.map(String::as_str).collect::<Vec<_>>().join(", "));
+    facts.add(
+        "RabbitMQ",
+        hosts.map(String::as_str).collect::<Vec<_>>().join(", "),
+    );
     facts.add("Sổ cái (ledger)", ledger.place());
     facts.add(
         "Chứng thư gốc",

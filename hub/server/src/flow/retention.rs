@@ -295,6 +295,7 @@ mod tests {
         KeptBody {
             sha256: Sha256::of(name.as_bytes()),
             size,
+            place: BodyPlace::Here,
             documents: vec![],
             statuses: vec![],
             refused_at: vec![],

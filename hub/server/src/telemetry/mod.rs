@@ -342,10 +342,17 @@ pub fn emit(event: Event<'_>) {
             tracing::error!(error = %chain(error), "queues not declared, will be tried again");
         }
         Event::NameTaken { hub } => {
-            tracing::error!(hub, "another hub runs under this name: give each its own hub.name");
+            tracing::error!(
+                hub,
+                "another hub runs under this name: give each its own hub.name"
+            );
         }
         Event::HubGone { hub, leases } => {
-            tracing::warn!(hub, leases, "another hub is gone, what it had in hand goes out from here");
+            tracing::warn!(
+                hub,
+                leases,
+                "another hub is gone, what it had in hand goes out from here"
+            );
         }
         Event::InboxOdd { system, error } => {
             tracing::error!(%system, error = %chain(error), "inbox is not as the hub would declare it, left alone");

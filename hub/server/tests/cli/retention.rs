@@ -59,11 +59,11 @@ async fn what_is_old_enough_goes_and_stays_provable() {
     let mut waiting = submission();
     waiting.key.message_id = "01890a5d-ac96-774b-bcce-b302099a8058".parse().unwrap();
     waiting.identity.document_id.push('x');
-    let mut body = waiting.body.to_vec();
+    let mut body = waiting.body.here().expect("the bytes are here").to_vec();
     body.push(b'\n');
     waiting.sha256 = truc_model::Sha256::of(&body);
     waiting.size = body.len() as u64;
-    waiting.body = Arc::from(body);
+    waiting.body = truc_ledger::Body::Here(Arc::from(body));
     ledger.submit_document(waiting).await.unwrap();
     drop(ledger);
 

@@ -134,8 +134,11 @@ impl Transaction for Guarded {
     async fn limits(&mut self, keys: &[LimitKey]) -> Rows<LimitRow> {
         self.inner.limits(keys).await
     }
-    async fn bodies(&mut self, of: &[Sha256]) -> Rows<(Sha256, Arc<[u8]>)> {
+    async fn bodies(&mut self, of: &[Sha256]) -> Rows<(Sha256, truc_ledger::Body)> {
         self.inner.bodies(of).await
+    }
+    async fn kept_apart(&mut self, of: &[Sha256]) -> Rows<Sha256> {
+        self.inner.kept_apart(of).await
     }
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Rows<KeptBody> {
         self.inner.kept_bodies_of(of).await

@@ -187,12 +187,7 @@ async fn rights(config: &Config, url: &Url, findings: &mut Findings) {
     let Ok(password) = app::broker_password(config) else {
         return;
     };
-    let answer = super::clock::get_any(
-        config,
-        "/api/permissions",
-        Some((url.user(), &password)),
-    )
-    .await;
+    let answer = super::clock::get_any(config, "/api/permissions", Some((url.user(), &password))).await;
     let rows: Vec<Rights> = match answer.map(|answer| serde_json::from_slice(&answer.body)) {
         Ok(Ok(rows)) => rows,
         Ok(Err(error)) => {
