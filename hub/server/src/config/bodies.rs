@@ -20,8 +20,6 @@ pub struct Bodies {
     pub key: PathBuf,
     /// Plain HTTP on addresses other than this machine's own.
     pub allow_plain: bool,
-    /// Larger packets go apart.
-    pub inline_max_bytes: usize,
     /// Largest body.
     pub max_body_bytes: u64,
     /// Most bytes of one system that no submission names yet.
@@ -108,7 +106,7 @@ const fn hours(count: u64) -> Duration {
 const HOURS_MAX: u64 = 8784;
 
 /// What does not fit.
-pub(super) fn check(bodies: &Bodies, intake_max_bytes: usize) -> Vec<Problem> {
+pub(super) fn check(bodies: &Bodies) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut ask = |holds: bool, key: &'static str, problem: &str| {
         if !holds {
@@ -134,11 +132,6 @@ pub(super) fn check(bodies: &Bodies, intake_max_bytes: usize) -> Vec<Problem> {
         !plain || bodies.allow_plain || listen.is_none_or(|listen| listen.ip().is_loopback()),
         "bodies.certificate",
         "is missing: passwords would travel in clear text (allow_plain = true behind a proxy that does TLS)",
-    );
-    ask(
-        (1..=intake_max_bytes).contains(&bodies.inline_max_bytes),
-        "bodies.inline_max_bytes",
-        "is from 1 to intake.max_body_bytes",
     );
     ask(
         bodies.max_body_bytes > 0,
@@ -212,7 +205,7 @@ mod tests {
     fn problems(change: impl FnOnce(&mut Bodies)) -> Vec<&'static str> {
         let mut config = Config::default();
         change(&mut config.bodies);
-        let problems = check(&config.bodies, config.intake.max_body_bytes);
+        let problems = check(&config.bodies);
         problems.into_iter().map(|problem| problem.key).collect()
     }
 
@@ -247,12 +240,6 @@ mod tests {
 
     #[test]
     fn limits_fit_together() {
-        let max = Config::default().intake.max_body_bytes;
-        assert!(problems(|bodies| bodies.inline_max_bytes = max).is_empty());
-        assert_eq!(
-            problems(|bodies| bodies.inline_max_bytes = max + 1),
-            ["bodies.inline_max_bytes"]
-        );
         assert_eq!(
             problems(|bodies| bodies.quota_bytes = bodies.max_body_bytes - 1),
             ["bodies.quota_bytes"]

@@ -266,7 +266,7 @@ fn check(config: &Config) -> Vec<Problem> {
     );
     problems.extend(super::alert::check(&config.alert));
     problems.extend(super::retention::check(&config.retention));
-    problems.extend(super::bodies::check(&config.bodies, config.intake.max_body_bytes));
+    problems.extend(super::bodies::check(&config.bodies));
     problems
 }
 
