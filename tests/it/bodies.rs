@@ -18,7 +18,7 @@ use truc_model::{
 use truc_server::demo::folders::{self, Answered};
 use truc_server::demo::packets::{Draft, pdf};
 use truc_server::demo::stage::{Connected, Doing, Process, Stage, StageError, until};
-use truc_tests::{Set, check, play, set};
+use truc_tests::{Set, all_taken, check, play, set};
 use truc_transport::{Broker as _, Confirmed, OutMessage, Properties};
 
 const ENVIRONMENT: (&str, &str) = ("000.00.09.H60", "Sở Tài nguyên và Môi trường");
@@ -147,19 +147,6 @@ fn memory_kb(process: &Process, what: &str) -> u64 {
     figure.parse().unwrap_or(0)
 }
 
-async fn all_taken(stage: &Stage) -> Result<(), StageError> {
-    let ledger = stage.ledger().await?;
-    until("everything to be taken", async || {
-        let counts = ledger.inbox_counts().await.ok()?;
-        let waiting = counts
-            .iter()
-            .map(|c| c.scheduled + c.leased + c.forwarded)
-            .sum::<u64>();
-        (waiting == 0).then_some(())
-    })
-    .await
-}
-
 #[test]
 fn a_document_of_200_megabytes_goes_from_folder_to_folder() {
     play(async {
@@ -211,7 +198,7 @@ fn a_document_of_200_megabytes_goes_from_folder_to_folder() {
         check(arrived(recipient, &packet).await? == 1, || {
             "it came more than once".to_owned()
         })?;
-        all_taken(stage).await?;
+        all_taken(&stage.ledger().await?).await?;
         let growth = most.saturating_sub(before);
         println!(
             "a document of {} bytes: {took:#} from folder to folder; anonymous memory of the hub {before} KB, at most \
@@ -279,7 +266,7 @@ fn killed_between_upload_record_and_fetch_it_arrives_once() {
             *process = start(None)?;
             accepted(sender, &name).await?;
             let came = arrived(recipient, &packet).await?;
-            all_taken(stage).await?;
+            all_taken(&stage.ledger().await?).await?;
             check(came == 1, || format!("killed at {step} it came {came} times"))?;
             println!("{who} killed at {step}: accepted once, arrived once");
         }
@@ -420,7 +407,7 @@ fn a_body_is_its_uploaders_alone_and_goes_with_a_recall() {
         let second = send(sender, "second", 32, SMALL)?;
         accepted(sender, "second").await?;
         arrived(recipient, &second).await?;
-        all_taken(stage).await?;
+        all_taken(&stage.ledger().await?).await?;
         let draft = Draft::letter(ENVIRONMENT, &[DISTRICT], 32, SystemClock.today());
         let recall = recall_of(&draft);
         folders::send(sender, "recall", &recall)?;

@@ -5,7 +5,7 @@ use truc_server::demo::evidence::Evidence;
 use truc_server::demo::folders;
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Connected, Doing, Stage, StageError, until};
-use truc_tests::{check, own_node, play, set_on};
+use truc_tests::{all_taken, check, own_node, play, set_on};
 
 const DOCUMENTS: u32 = 40;
 
@@ -38,14 +38,7 @@ async fn all_accepted_and_taken(
         folders::receipt(sender, name).await?;
     }
     let ledger = stage.ledger().await?;
-    until("everything to be taken", async || {
-        let counts = ledger.inbox_counts().await.ok()?;
-        counts
-            .iter()
-            .all(|c| c.scheduled + c.leased + c.forwarded == 0)
-            .then_some(())
-    })
-    .await?;
+    all_taken(&ledger).await?;
     let evidence = Evidence::gather(stage, &ledger).await?;
     println!("{}", evidence.line());
     check(evidence.holds(), || format!("{evidence:?}"))

@@ -13,7 +13,7 @@ use truc_server::demo::evidence::Evidence;
 use truc_server::demo::folders;
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Connected, Doing, Process, Reach, Stage, StageError, until};
-use truc_tests::{check, database, own_cluster, play, set_at};
+use truc_tests::{all_taken, check, database, own_cluster, play, set_at};
 
 const SENDER: &str = "so-tnmt";
 const RECIPIENT: &str = "huyen-tuyen-quang";
@@ -91,12 +91,7 @@ impl<'a> Load<'a> {
         for name in &self.names {
             folders::receipt(self.sender, name).await?;
         }
-        until("everything to be taken", async || {
-            let counts = self.ledger.inbox_counts().await.ok()?;
-            let open = counts.iter().map(|c| c.scheduled + c.leased + c.forwarded);
-            (open.sum::<u64>() == 0).then_some(())
-        })
-        .await?;
+        all_taken(self.ledger).await?;
         until("both 01 of each document", async || {
             (folders::statuses(self.sender).len() == self.names.len() * 2).then_some(())
         })

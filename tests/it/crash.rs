@@ -6,7 +6,7 @@ use truc_server::demo::evidence::Evidence;
 use truc_server::demo::folders::{self, Answered};
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Process, StageError, until};
-use truc_tests::{Set, check, play, set, set_in_postgres};
+use truc_tests::{Set, all_taken, check, play, set, set_in_postgres};
 
 /// Documents on their way at each kill.
 const DOCUMENTS: u32 = 10;
@@ -132,14 +132,7 @@ async fn walk(set: &Set, rows: &[(Victim, &str)]) -> Result<(), StageError> {
                 }
             }
         }
-        until("everything to be taken", async || {
-            let counts = ledger.inbox_counts().await.ok()?;
-            counts
-                .iter()
-                .all(|c| c.scheduled + c.leased + c.forwarded == 0)
-                .then_some(())
-        })
-        .await?;
+        all_taken(&ledger).await?;
         // 01 of each recipient is back at the sender: the way back survives the kill, too.
         until("both 01 of each document", async || {
             let arrived = folders::statuses(sender).len();

@@ -12,7 +12,7 @@ use truc_server::demo::evidence::Evidence;
 use truc_server::demo::folders;
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Connected, Doing, Stage, StageError, until};
-use truc_tests::check;
+use truc_tests::{all_taken, check};
 
 const SENDER: &str = "so-tnmt";
 const RECIPIENT: &str = "huyen-tuyen-quang";
@@ -54,14 +54,7 @@ async fn all_is_well(
     for name in names {
         folders::receipt(sender, name).await?;
     }
-    until("everything to be taken", async || {
-        let counts = ledger.inbox_counts().await.ok()?;
-        counts
-            .iter()
-            .all(|c| c.scheduled + c.leased + c.forwarded == 0)
-            .then_some(())
-    })
-    .await?;
+    all_taken(ledger).await?;
     until("both 01 of each document", async || {
         (folders::statuses(sender).len() == names.len() * 2).then_some(())
     })

@@ -5,7 +5,7 @@ use truc_server::demo::evidence::Evidence;
 use truc_server::demo::folders;
 use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Connected, Doing, Stage, StageError, until};
-use truc_tests::{check, database, node, play, set_in_postgres, set_on};
+use truc_tests::{all_taken, check, database, node, play, set_in_postgres, set_on};
 
 /// Documents of a series.
 const DOCUMENTS: u32 = 20;
@@ -38,14 +38,7 @@ async fn all_went_through(
         folders::receipt(sender, name).await?;
     }
     let ledger = stage.ledger().await?;
-    until("everything to be taken", async || {
-        let counts = ledger.inbox_counts().await.ok()?;
-        counts
-            .iter()
-            .all(|c| c.scheduled + c.leased + c.forwarded == 0)
-            .then_some(())
-    })
-    .await?;
+    all_taken(&ledger).await?;
     until("both 01 of each document", async || {
         (folders::statuses(sender).len() == so_far as usize * 2).then_some(())
     })

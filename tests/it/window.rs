@@ -5,7 +5,7 @@ use truc_model::{Clock, SystemClock, Urgency};
 use truc_server::demo::packets::Draft;
 use truc_server::demo::raw::{RawClient, SealChoice};
 use truc_server::demo::stage::{Doing, StageError, now, until};
-use truc_tests::{check, fresh_id, play, set};
+use truc_tests::{all_taken, check, fresh_id, play, set};
 use truc_transport::Broker;
 
 fn packet(number: u32, urgency: Urgency) -> Vec<u8> {
@@ -99,14 +99,7 @@ fn an_unread_inbox_holds_its_window_and_the_urgent_overtake() {
         check(priorities.iter().filter(|p| **p == 3).count() == 4, || {
             format!("{priorities:?}")
         })?;
-        until("everything taken", async || {
-            let counts = ledger.inbox_counts().await.ok()?;
-            counts
-                .iter()
-                .all(|c| c.scheduled + c.leased + c.forwarded == 0)
-                .then_some(())
-        })
-        .await?;
+        all_taken(&ledger).await?;
         client.close().await;
         reader.close().await;
         broker.close().await;

@@ -11,8 +11,9 @@ use std::sync::{LazyLock, OnceLock};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
+use truc_ledger::Ledger;
 use truc_model::{Clock, MessageId, Random, SystemClock, SystemRandom};
-use truc_server::demo::stage::{AGENCIES, Reach, SYSTEMS, Setting, Stage, StageError};
+use truc_server::demo::stage::{AGENCIES, Reach, SYSTEMS, Setting, Stage, StageError, until};
 use truc_transport::private_node::{PrivateCluster, PrivateClusterConfig, PrivateNode, PrivateNodeConfig};
 
 /// One runtime for all tests: the shared node's tasks must outlive the test that started it.
@@ -171,6 +172,21 @@ pub fn root() -> PathBuf {
 #[must_use]
 pub fn fresh_id() -> MessageId {
     MessageId::new(SystemRandom::default().uuid_v7(SystemClock.now()))
+}
+
+/// Waits until nothing is on its way any more, to whatever inbox.
+///
+/// # Errors
+/// [`StageError`] when that does not come.
+pub async fn all_taken(ledger: &Ledger) -> Result<(), StageError> {
+    until("everything to be taken", async || {
+        let counts = ledger.inbox_counts().await.ok()?;
+        counts
+            .iter()
+            .all(|c| c.scheduled + c.leased + c.forwarded == 0)
+            .then_some(())
+    })
+    .await
 }
 
 /// Ends a scenario with a failure unless a condition holds.

@@ -5,7 +5,7 @@ use truc_model::wire::{Intake, inbox};
 use truc_model::{DeliveryUid, DocumentUid};
 use truc_server::demo::raw::{RawClient, SealChoice};
 use truc_server::demo::stage::{Doing, StageError, now, until};
-use truc_tests::{check, fresh_id, play, set};
+use truc_tests::{all_taken, check, fresh_id, play, set};
 use truc_transport::Broker;
 
 use super::{RECIPIENT, SENDER, packet};
@@ -152,14 +152,7 @@ fn a_recipient_that_never_settles_harms_only_itself() {
             check(seen.insert(id), || "the same delivery twice".to_owned())?;
             unsettled.push(delivery);
         }
-        until("everything to be taken", async || {
-            let counts = ledger.inbox_counts().await.ok()?;
-            counts
-                .iter()
-                .all(|c| c.scheduled + c.leased + c.forwarded == 0)
-                .then_some(())
-        })
-        .await?;
+        all_taken(&ledger).await?;
         drop(unsettled);
         reader.close().await;
         // Started again it gets all of them again, says taken again, and nothing comes of it.
