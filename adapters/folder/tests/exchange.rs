@@ -315,6 +315,7 @@ async fn statuses_and_notices_come_back_as_files() {
             vi: "Không có mã này.".to_owned(),
             en: "No such code.".to_owned(),
         },
+        tally: None,
         event: 42,
         at,
     };

@@ -387,6 +387,7 @@ fn notice() -> Notice {
             vi: "v".to_owned(),
             en: "e".to_owned(),
         },
+        tally: None,
         event: 9,
         at: jiff::Timestamp::UNIX_EPOCH,
     }

@@ -38,8 +38,8 @@ pub(crate) struct Recent {
     messages: HashMap<DeliveryUid, OutboxRow>,
     /// The messages in the order they came; some may be gone.
     message_order: VecDeque<DeliveryUid>,
-    /// Of which document a message is.
-    owners: HashMap<DeliveryUid, DocumentUid>,
+    /// Of which document a message is, and for which of its recipients.
+    owners: HashMap<DeliveryUid, Owned>,
     bodies: HashMap<Sha256, Arc<[u8]>>,
     body_order: VecDeque<Sha256>,
     body_bytes: usize,
@@ -48,11 +48,18 @@ pub(crate) struct Recent {
 #[derive(Debug)]
 struct Document {
     row: DocumentRow,
-    /// All of them, by position.
+    /// All of them, by position. They stay in their places.
     recipients: Vec<RecipientRow>,
     /// Its messages that are not done, and those of them that were never handed out.
     open: HashSet<DeliveryUid>,
     unclaimed: HashSet<DeliveryUid>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    document: DocumentUid,
+    /// Places in [`Document::recipients`].
+    places: Vec<usize>,
 }
 
 impl Recent {
@@ -91,15 +98,24 @@ impl Recent {
     }
 
     pub(crate) fn owner(&self, delivery: DeliveryUid) -> Option<DeliveryOwner> {
-        let document = self.documents.get(self.owners.get(&delivery)?)?;
-        let mut of = document.recipients.iter();
-        let recipient = of.find(|row| row.delivery == Some(delivery))?;
+        let recipient = self.recipients_by_delivery(delivery)?.next()?;
         Some(DeliveryOwner {
             delivery,
             system: recipient.system.clone()?,
             document: recipient.document,
             is_status: false,
         })
+    }
+
+    /// The recipients of a message, by position.
+    pub(crate) fn recipients_by_delivery(
+        &self,
+        delivery: DeliveryUid,
+    ) -> Option<impl Iterator<Item = &RecipientRow>> {
+        let owned = self.owners.get(&delivery)?;
+        let document = self.documents.get(&owned.document)?;
+        let of = owned.places.iter();
+        Some(of.filter_map(|place| document.recipients.get(*place)))
     }
 
     pub(crate) fn body(&self, sha256: Sha256) -> Option<Body> {
@@ -148,10 +164,15 @@ impl Recent {
             }
             of.sort_by_key(|recipient| recipient.position);
             self.recipients += of.len();
-            self.owners.extend(
-                of.iter()
-                    .filter_map(|recipient| Some((recipient.delivery?, row.uid))),
-            );
+            for (place, recipient) in of.iter().enumerate() {
+                if let Some(delivery) = recipient.delivery {
+                    let owned = self.owners.entry(delivery).or_insert_with(|| Owned {
+                        document: row.uid,
+                        places: Vec::new(),
+                    });
+                    owned.places.push(place);
+                }
+            }
             let document = Document {
                 row: row.clone(),
                 recipients: of,
@@ -183,8 +204,9 @@ impl Recent {
         let Some(document) = self.documents.get_mut(&row.document) else {
             return;
         };
-        let mut of = document.recipients.iter_mut();
-        match of.find(|known| known.position == row.position) {
+        let of = &mut document.recipients;
+        let place = of.binary_search_by_key(&row.position, |known| known.position);
+        match place.ok().and_then(|place| of.get_mut(place)) {
             Some(known) if known.delivery == row.delivery && known.system == row.system => {
                 known.clone_from(row);
             }
@@ -215,7 +237,7 @@ impl Recent {
 
     fn message_done(&mut self, delivery: DeliveryUid) {
         self.messages.remove(&delivery);
-        let Some(uid) = self.owners.get(&delivery).copied() else {
+        let Some(uid) = self.owners.get(&delivery).map(|owned| owned.document) else {
             return;
         };
         let Some(document) = self.documents.get_mut(&uid) else {

@@ -350,6 +350,18 @@ impl Transaction for SqliteTransaction {
         Ok(found)
     }
 
+    async fn recipients_by_delivery(&mut self, of: &[DeliveryUid]) -> Result<Vec<RecipientRow>, StoreError> {
+        let (found, elsewhere) = at_hand(of, |delivery| {
+            let rows = self.recent.recipients_by_delivery(delivery)?;
+            Some(rows.cloned().collect::<Vec<_>>())
+        });
+        let mut found: Vec<RecipientRow> = found.into_iter().flatten().collect();
+        let statement = "SELECT r.* FROM json_each($1) AS k JOIN recipient AS r ON r.delivery = k.value";
+        let keys = keys(&elsewhere, |uid| json!(uid));
+        found.extend(self.look_up(statement, keys, row::recipient).await?);
+        Ok(found)
+    }
+
     async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError> {
         let statement = "SELECT * FROM status WHERE document IN (SELECT value FROM json_each($1)) \
              ORDER BY document, event";

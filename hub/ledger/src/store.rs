@@ -3,7 +3,7 @@
 //! It decides nothing: the rules are written once, in [`crate::rules`], so that back ends cannot disagree.
 //! Every method takes many keys and makes one trip. Results come in no particular order unless said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -229,6 +229,17 @@ pub trait Transaction: AlertTransaction {
     async fn known_ids(&mut self, of: &[String]) -> Result<Vec<String>, StoreError>;
     /// All recipients of these documents, by position.
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError>;
+    /// Recipients for whom these messages are or were. Of a broadcast it is read for each of its messages: a back end
+    /// that keeps much looks them up by the delivery.
+    async fn recipients_by_delivery(&mut self, of: &[DeliveryUid]) -> Result<Vec<RecipientRow>, StoreError> {
+        let owners = self.delivery_owners(of).await?;
+        let documents = owners.iter().filter(|owner| !owner.is_status);
+        let documents: BTreeSet<DocumentUid> = documents.map(|owner| owner.document).collect();
+        let documents: Vec<DocumentUid> = documents.into_iter().collect();
+        let mut rows = self.recipients_of(&documents).await?;
+        rows.retain(|row| row.delivery.is_some_and(|delivery| of.contains(&delivery)));
+        Ok(rows)
+    }
     /// All statuses of these documents, by event.
     async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError>;
     /// Outgoing messages that are not done.

@@ -22,7 +22,7 @@ use truc_model::refusal::Place;
 use truc_model::warning::WarningLevel;
 use truc_model::wire::{
     AttachmentWord, AttachmentWords, Declined, DocumentReceipt, Notice, NoticeCode, Receipt, RecipientLine,
-    RefusalAnswer, StatusReceipt, Taken, WarningLine, Withdrawn,
+    RefusalAnswer, StatusReceipt, Taken, Tally, WarningLine, Withdrawn,
 };
 use truc_model::{
     Actor, AgencyCode, AgencyId, BodyProblem, BodyProblemCode, BusinessState, ChangeState, DeliveryUid,
@@ -264,6 +264,7 @@ fn notices_fit() {
         recipient: recipient.map(str::to_owned),
         cause: cause.to_owned(),
         message: message.into(),
+        tally: None,
         event: 4713,
         at: moment(),
     };
@@ -282,6 +283,13 @@ fn notices_fit() {
     for code in NoticeCode::ALL {
         schema.must_fit(&notice(code, None, "any-word", ("vi", "en")));
     }
+    let late = NoticeCode::NotTaken;
+    let tally = |taken, of| Notice {
+        tally: Some(Tally { taken, of }),
+        ..notice(late, None, late.as_str(), ("vi", "en"))
+    };
+    schema.must_fit(&tally(1_498, 1_500));
+    schema.must_not_fit(&tally(1, 1));
 }
 
 #[test]

@@ -13,6 +13,7 @@
 pub mod aged;
 pub mod alerts;
 pub mod apart;
+pub mod broadcast;
 pub mod change_kit;
 pub mod changes;
 pub mod documents;
@@ -106,6 +107,11 @@ macro_rules! contract_tests {
                 what_lay_in_a_lost_inbox_goes_again,
                 an_alert_is_raised_once_for_each_forwarding,
                 the_bell_rings_when_something_can_be_forwarded,
+            }
+            broadcast {
+                each_recipient_of_a_broadcast_stands_for_itself,
+                a_notice_says_how_many_of_a_broadcast_have_it,
+                what_concerns_a_whole_broadcast_sees_all_of_it,
             }
             taken {
                 a_delivery_is_taken_once,

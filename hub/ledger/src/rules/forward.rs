@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use truc_model::wire::{NoticeCode, Outgoing, Text};
-use truc_model::{DeliveryUid, Party, SystemId, TransportState, WithdrawProof};
+use truc_model::wire::{Notice, NoticeCode, Outgoing, Tally, Text};
+use truc_model::{DeliveryUid, DocumentUid, Party, SystemId, TransportState, WithdrawProof};
 
 use crate::command::{Forwarded, PublishFailed, Resend};
 use crate::error::LedgerError;
@@ -234,27 +234,48 @@ pub(super) fn not_taken(work: &mut Work, older_than: Duration) -> Result<Vec<Lat
             forwarded_at: at,
         })?;
         for recipient in rows {
-            let message = Text {
-                vi: "Hệ thống nhận chưa lấy văn bản về; trục vẫn giữ văn bản và tiếp tục theo dõi."
-                    .to_owned(),
-                en: "The recipient's system has not taken the document yet; the hub keeps it and watches."
-                    .to_owned(),
-            };
-            let code = Some(recipient.code().to_owned());
-            let cause = NoticeCode::NotTaken.as_str().to_owned();
-            work.notify(
-                recipient.document,
-                code,
-                NoticeCode::NotTaken,
-                cause,
-                message,
-                event,
-            )?;
+            tell_not_taken(work, &recipient, event)?;
         }
         work.move_outbox(delivery, |row| row.alerted = true);
         late.extend(late_delivery(&row));
     }
     Ok(late)
+}
+
+/// The sender is told who has not taken its document, and when there are several recipients, how many have.
+fn tell_not_taken(work: &mut Work, recipient: &RecipientRow, event: u64) -> Result<(), LedgerError> {
+    let tally = tally(work, recipient.document);
+    let mut message = Text {
+        vi: "Hệ thống nhận chưa lấy văn bản về; trục vẫn giữ văn bản và tiếp tục theo dõi.".to_owned(),
+        en: "The recipient's system has not taken the document yet; the hub keeps it and watches.".to_owned(),
+    };
+    if let Some(so_far) = tally.map(Tally::sentences) {
+        message.vi = format!("{} {}", message.vi, so_far.vi);
+        message.en = format!("{} {}", message.en, so_far.en);
+    }
+    let notice = Notice {
+        code: NoticeCode::NotTaken,
+        document: recipient.document,
+        document_id: work.document(recipient.document)?.identity.document_id.clone(),
+        recipient: Some(recipient.code().to_owned()),
+        cause: NoticeCode::NotTaken.as_str().to_owned(),
+        message,
+        tally,
+        event,
+        at: work.now,
+    };
+    work.post_notice(&notice)
+}
+
+/// `None` for a document with one recipient: there is nothing to count.
+fn tally(work: &Work, document: DocumentUid) -> Option<Tally> {
+    let rows = work.recipients(document);
+    let is_taken = |row: &&RecipientRow| matches!(row.state, TransportState::Taken { .. });
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    (rows.len() > 1).then(|| Tally {
+        taken: count(rows.iter().filter(is_taken).count()),
+        of: count(rows.len()),
+    })
 }
 
 /// The moment `span` before `now`.

@@ -140,8 +140,7 @@ fn is_new_to(work: &Work, row: &DocumentRow, position: u32) -> bool {
     if row.facts.operation != Operation::Update {
         return is_to_be_accepted(row.facts.operation);
     }
-    let recipients = work.recipients(row.uid);
-    let Some(recipient) = recipients.iter().find(|row| row.position == position) else {
+    let Some(recipient) = work.recipients.at(row.uid, position) else {
         return false;
     };
     let Some(amended) = row.amends else {

@@ -11,11 +11,11 @@ use crate::error::StoreError;
 use crate::event::{EventKind, Fact};
 use crate::limit::LimitKey;
 use crate::reorganise::MOVED_MAX;
-use crate::rows::OutboxRow;
+use crate::rows::{DocumentRow, OutboxRow};
 use crate::rules::orders;
 use crate::rules::work::Work;
 use crate::rules::{Command, INBOX_LOST_MAX, NOT_TAKEN_MAX, before};
-use crate::store::{NumberKey, RefusalLike, Seen, Sought, Transaction};
+use crate::store::{DeliveryOwner, NumberKey, RefusalLike, Seen, Sought, Transaction};
 
 /// What to fetch, without doubles and in a fixed order.
 #[derive(Default)]
@@ -26,12 +26,18 @@ struct Wanted {
     digests: BTreeSet<(DocumentIdentity, Sha256)>,
     numbers: BTreeSet<NumberKey>,
     deliveries: BTreeSet<DeliveryUid>,
-    /// Documents whose recipients are needed.
+    /// Documents of which all recipients are needed.
     documents: BTreeSet<DocumentUid>,
-    /// Of these, those whose statuses are needed too.
+    /// Documents of which it is enough to know the recipients of these messages, see [`needs_all`].
+    touched: BTreeSet<DocumentUid>,
+    /// Messages whose recipients are needed.
+    of_deliveries: BTreeSet<DeliveryUid>,
+    /// Documents whose statuses are needed.
     with_statuses: BTreeSet<DocumentUid>,
     /// Deliveries whose owner is needed although they may be done.
     owners: BTreeSet<DeliveryUid>,
+    /// Of these, those that are declined: whoever sent them is told.
+    declined: BTreeSet<DeliveryUid>,
     /// `DocumentId`s of which it matters whether anybody used them.
     ids: BTreeSet<String>,
     /// Bodies that may go.
@@ -52,6 +58,7 @@ pub(super) async fn load(
         wanted.note(command);
         if let Command::NotTaken(older_than) = command {
             for row in tx.not_taken(before(work.now, *older_than), NOT_TAKEN_MAX).await? {
+                // All, for the tally.
                 wanted.documents.extend(row.document);
                 work.late.push(row.delivery);
                 work.load_outbox(row);
@@ -61,7 +68,7 @@ pub(super) async fn load(
     for command in commands {
         if let Command::InboxLost(system) = command {
             for row in tx.forwarded_to(system, INBOX_LOST_MAX).await? {
-                wanted.documents.extend(row.document);
+                wanted.message(&row);
                 work.astray.push(row.delivery);
                 work.load_outbox(row);
             }
@@ -144,8 +151,9 @@ impl Wanted {
             }
             Command::Taken(report) => {
                 self.owners.extend(&report.taken.taken);
-                self.owners
-                    .extend(report.taken.refused.iter().map(|d| d.delivery));
+                let declined = report.taken.refused.iter().map(|declined| declined.delivery);
+                self.owners.extend(declined.clone());
+                self.declined.extend(declined);
                 self.owners
                     .extend(report.taken.withdrawn.iter().map(|w| w.delivery));
             }
@@ -172,6 +180,16 @@ impl Wanted {
             | Command::ReleaseLeases(_)
             | Command::Alert(_)
             | Command::Note(_) => {}
+        }
+    }
+
+    /// What a message on its way concerns. Statuses and answers have no recipients of their own.
+    fn message(&mut self, row: &OutboxRow) {
+        if row.outgoing.awaits_taken() {
+            self.touched.extend(row.document);
+        }
+        if row.outgoing == Outgoing::Document {
+            self.of_deliveries.insert(row.delivery);
         }
     }
 
@@ -329,20 +347,37 @@ async fn deliveries(
     wanted: &mut Wanted,
 ) -> Result<(), StoreError> {
     if !wanted.owners.is_empty() {
-        for owner in tx.delivery_owners(&list(&wanted.owners)).await? {
-            wanted.documents.insert(owner.document);
-            if owner.is_status {
+        // Nearly all of them carry documents: then the recipients say whose they are.
+        for row in tx.recipients_by_delivery(&list(&wanted.owners)).await? {
+            if let (Some(delivery), Some(system)) = (row.delivery, &row.system) {
+                let owner = DeliveryOwner {
+                    delivery,
+                    system: system.clone(),
+                    document: row.document,
+                    is_status: false,
+                };
+                work.owners.insert(delivery, owner);
+            }
+            work.recipients.load(row);
+        }
+        let others = wanted.owners.iter().filter(|uid| !work.owners.contains_key(uid));
+        let others: Vec<DeliveryUid> = others.copied().collect();
+        if !others.is_empty() {
+            for owner in tx.delivery_owners(&others).await? {
+                work.owners.insert(owner.delivery, owner);
+            }
+        }
+        for owner in work.owners.values() {
+            wanted.touched.insert(owner.document);
+            if owner.is_status && wanted.declined.contains(&owner.delivery) {
                 wanted.with_statuses.insert(owner.document);
             }
             wanted.deliveries.insert(owner.delivery);
-            work.owners.insert(owner.delivery, owner);
         }
     }
     if !wanted.deliveries.is_empty() {
         for row in tx.outbox(&list(&wanted.deliveries)).await? {
-            if row.outgoing.awaits_taken() {
-                wanted.documents.extend(row.document);
-            }
+            wanted.message(&row);
             work.load_outbox(row);
         }
     }
@@ -396,6 +431,18 @@ async fn recipients(
         &mut wanted.with_statuses,
     )
     .await?;
+    if !wanted.touched.is_empty() {
+        orders::documents(tx, work, &wanted.touched).await?;
+        let touched = wanted.touched.iter();
+        let documents = touched.filter(|uid| work.document(**uid).map_or(true, needs_all));
+        wanted.documents.extend(documents);
+        some_recipients(tx, work, wanted).await?;
+    }
+    if !wanted.with_statuses.is_empty() {
+        for row in tx.statuses_of(&list(&wanted.with_statuses)).await? {
+            work.statuses.entry(row.document).or_default().push(row);
+        }
+    }
     if wanted.documents.is_empty() {
         return Ok(());
     }
@@ -411,18 +458,49 @@ async fn recipients(
         orders::documents(tx, work, &updated).await?;
         wanted.documents.extend(updated);
     }
-    let mut deliveries = BTreeSet::new();
-    for row in tx.recipients_of(&list(&wanted.documents)).await? {
-        if !row.state.is_final() {
-            deliveries.extend(row.delivery);
+    let documents = list(&wanted.documents);
+    all_recipients(tx, work, &documents).await
+}
+
+/// Whether more must be known of a document than the recipients of the messages at hand. One that is held ceases to be
+/// when its last recipient that waits is withdrawn; what an update or a recall is to a recipient follows from the
+/// document it speaks of.
+fn needs_all(row: &DocumentRow) -> bool {
+    row.held || row.amends.is_some()
+}
+
+/// The recipients of messages, of documents of which not all are needed.
+async fn some_recipients(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    wanted: &Wanted,
+) -> Result<(), StoreError> {
+    let missing = wanted.of_deliveries.iter().filter(|delivery| {
+        let document = work.outbox(**delivery).and_then(|row| row.document);
+        document.is_some_and(|document| {
+            let known = work.recipients.of_delivery(document, **delivery).next();
+            !wanted.documents.contains(&document) && known.is_none()
+        })
+    });
+    let missing: Vec<DeliveryUid> = missing.copied().collect();
+    if !missing.is_empty() {
+        for row in tx.recipients_by_delivery(&missing).await? {
+            work.recipients.load(row);
         }
-        work.load_recipient(row);
     }
-    if !wanted.with_statuses.is_empty() {
-        for row in tx.statuses_of(&list(&wanted.with_statuses)).await? {
-            work.statuses.entry(row.document).or_default().push(row);
-        }
-    }
+    Ok(())
+}
+
+/// All recipients of these documents, and the messages that are on their way to them.
+async fn all_recipients(
+    tx: &mut dyn Transaction,
+    work: &mut Work,
+    documents: &[DocumentUid],
+) -> Result<(), StoreError> {
+    let rows = tx.recipients_of(documents).await?;
+    let open = rows.iter().filter(|row| !row.state.is_final());
+    let mut deliveries: BTreeSet<DeliveryUid> = open.filter_map(|row| row.delivery).collect();
+    work.recipients.load_all(documents, rows);
     deliveries.retain(|delivery| work.outbox(*delivery).is_none());
     if !deliveries.is_empty() {
         for row in tx.outbox(&list(&deliveries)).await? {
@@ -461,16 +539,10 @@ pub(super) async fn claimed(
     let family = orders::families(tx, work, &orders).await?;
     let missing: Vec<DocumentUid> = family
         .into_iter()
-        .filter(|uid| !work.has_recipients(*uid))
+        .filter(|uid| !work.recipients.has_all(*uid))
         .collect();
-    let mut deliveries = BTreeSet::new();
-    for row in tx.recipients_of(&missing).await? {
-        deliveries.extend(row.delivery.filter(|_| !row.state.is_final()));
-        work.load_recipient(row);
+    if missing.is_empty() {
+        return Ok(());
     }
-    deliveries.retain(|delivery| work.outbox(*delivery).is_none());
-    for row in tx.outbox(&list(&deliveries)).await? {
-        work.load_outbox(row);
-    }
-    Ok(())
+    all_recipients(tx, work, &missing).await
 }

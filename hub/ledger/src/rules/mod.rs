@@ -17,6 +17,7 @@ mod load;
 mod operator;
 mod orders;
 mod recall;
+mod recipients;
 mod refusal;
 mod reorganise;
 mod retention;

@@ -98,10 +98,7 @@ pub(super) fn in_turn(work: &Work, rows: Vec<OutboxRow>) -> Vec<OutboxRow> {
         let Some(amended) = document.amends else {
             return false;
         };
-        let here = work
-            .recipients(document.uid)
-            .iter()
-            .filter(|r| r.delivery == Some(row.delivery));
+        let here = work.recipients.of_delivery(document.uid, row.delivery);
         let before = here.filter_map(|recipient| {
             let of = work.recipients(amended).iter();
             let first = of.into_iter().find(|of| of.party == recipient.party)?;
@@ -259,14 +256,13 @@ pub(super) async fn others_with_these_bytes(
     let named = work.kept.values().flat_map(|kept| &kept.documents);
     let missing: BTreeSet<DocumentUid> = named
         .map(|row| row.uid)
-        .filter(|uid| !work.has_recipients(*uid))
+        .filter(|uid| !work.recipients.has_all(*uid))
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let keys: Vec<DocumentUid> = missing.into_iter().collect();
-    for row in tx.recipients_of(&keys).await? {
-        work.load_recipient(row);
-    }
+    let rows = tx.recipients_of(&keys).await?;
+    work.recipients.load_all(&keys, rows);
     Ok(())
 }

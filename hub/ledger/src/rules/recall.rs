@@ -303,7 +303,7 @@ fn is_held_by_none(work: &Work, sha256: Sha256) -> bool {
         .map(|row| row.uid);
     before
         .chain(now)
-        .all(|uid| work.has_recipients(uid) && !work.recipients(uid).iter().any(|row| holds(work, row)))
+        .all(|uid| work.recipients.has_all(uid) && !work.recipients(uid).iter().any(|row| holds(work, row)))
 }
 
 /// Whether the bytes are kept for this recipient. Those of an update are, while it may still go there: it can be the
@@ -370,6 +370,7 @@ fn tell(
         recipient: Some(row.code().to_owned()),
         cause: proof.as_str().to_owned(),
         message: Text::from(proof.sentences()),
+        tally: None,
         event,
         at: work.now,
     };

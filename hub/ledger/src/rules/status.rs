@@ -94,8 +94,7 @@ fn find(work: &Work, s: &StatusSubmission) -> Found {
             .filter_map(|row| {
                 let (uid, position) = place_of(work, s.code, row.uid, recipient, formerly, code)?;
                 let history = history(work, uid, position);
-                let mut rows = work.recipients(uid).iter();
-                let row_of = rows.find(|row| row.position == position);
+                let row_of = work.recipients.at(uid, position);
                 let change = row_of.map_or_else(ChangeState::default, |row| row.change);
                 let same_packet = history.iter().any(|status| status.sha256 == s.sha256);
                 let rank = (
@@ -190,9 +189,8 @@ fn record(
     position: u32,
 ) -> Result<SubmitOutcome, LedgerError> {
     let row = work
-        .recipients(document)
-        .iter()
-        .find(|row| row.position == position)
+        .recipients
+        .at(document, position)
         .cloned()
         .ok_or(LedgerError::Contradiction("a recipient that was not loaded"))?;
     if is_duplicate(&history(work, document, position), s, row.change) || is_asked_already(s, &row) {

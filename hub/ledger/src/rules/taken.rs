@@ -83,11 +83,8 @@ fn owner(work: &Work, report: &TakenReport, delivery: DeliveryUid) -> Option<Del
 
 /// Recipients of a delivery that are neither final nor parked.
 pub(super) fn open(work: &Work, document: DocumentUid, delivery: DeliveryUid) -> Vec<RecipientRow> {
-    work.recipients(document)
-        .iter()
-        .filter(|row| row.delivery == Some(delivery) && is_open(&row.state))
-        .cloned()
-        .collect()
+    let rows = work.recipients.of_delivery(document, delivery);
+    rows.filter(|row| is_open(&row.state)).cloned().collect()
 }
 
 const fn is_open(state: &TransportState) -> bool {
@@ -154,10 +151,7 @@ fn stored(work: &mut Work, owner: &DeliveryOwner) -> Result<Effect, LedgerError>
 }
 
 fn all<'a>(work: &'a Work, owner: &DeliveryOwner) -> impl Iterator<Item = &'a RecipientRow> {
-    let delivery = owner.delivery;
-    work.recipients(owner.document)
-        .iter()
-        .filter(move |row| row.delivery == Some(delivery))
+    work.recipients.of_delivery(owner.document, owner.delivery)
 }
 
 fn note_taken(
@@ -285,6 +279,7 @@ fn tell_reporter(
         recipient: to,
         cause: code.to_owned(),
         message,
+        tally: None,
         event,
         at: work.now,
     };

@@ -21,6 +21,7 @@ use crate::rows::{
 };
 use crate::rules::alerts::Desk;
 use crate::rules::limits::{self, Expected, Limits};
+use crate::rules::recipients::Recipients;
 use crate::store::{DeliveryOwner, NumberKey};
 
 /// A message to put into the outbox.
@@ -54,7 +55,7 @@ pub(crate) struct Work {
     by_amends: HashMap<DocumentUid, BTreeSet<DocumentUid>>,
     /// `DocumentId`s that some document bears, whoever sent it.
     pub(crate) known_ids: BTreeSet<String>,
-    recipients: HashMap<DocumentUid, Vec<RecipientRow>>,
+    pub(crate) recipients: Recipients,
     pub(crate) statuses: HashMap<DocumentUid, Vec<StatusRow>>,
     outbox: HashMap<DeliveryUid, OutboxRow>,
     pub(crate) owners: HashMap<DeliveryUid, DeliveryOwner>,
@@ -98,7 +99,7 @@ impl Work {
             by_number: HashMap::new(),
             by_amends: HashMap::new(),
             known_ids: BTreeSet::new(),
-            recipients: HashMap::new(),
+            recipients: Recipients::default(),
             statuses: HashMap::new(),
             outbox: HashMap::new(),
             owners: HashMap::new(),
@@ -193,7 +194,7 @@ impl Work {
     pub(crate) fn add_document(&mut self, row: DocumentRow, recipients: Vec<RecipientRow>) {
         self.added.documents.push(row.clone());
         self.added_recipients.insert(row.uid);
-        self.recipients.insert(row.uid, recipients);
+        self.recipients.add(row.uid, recipients);
         self.load_document(row);
     }
 
@@ -267,18 +268,9 @@ impl Work {
 
     // Recipients
 
-    pub(crate) fn load_recipient(&mut self, row: RecipientRow) {
-        self.recipients.entry(row.document).or_default().push(row);
-    }
-
-    /// Whether they were loaded, or came with this batch.
-    pub(crate) fn has_recipients(&self, document: DocumentUid) -> bool {
-        self.recipients.contains_key(&document)
-    }
-
-    /// By position.
+    /// All of a document, by position.
     pub(crate) fn recipients(&self, document: DocumentUid) -> &[RecipientRow] {
-        self.recipients.get(&document).map_or(&[], Vec::as_slice)
+        self.recipients.all(document)
     }
 
     /// Changes one recipient.
@@ -288,8 +280,7 @@ impl Work {
         position: u32,
         change: impl FnOnce(&mut RecipientRow),
     ) {
-        let rows = self.recipients.get_mut(&document);
-        if let Some(row) = rows.and_then(|rows| rows.iter_mut().find(|row| row.position == position)) {
+        if let Some(row) = self.recipients.at_mut(document, position) {
             let before = Expected::of(row);
             change(row);
             self.limits.follow(document, position, before, Expected::of(row));
@@ -408,19 +399,25 @@ impl Work {
         message: Text,
         event: u64,
     ) -> Result<(), LedgerError> {
-        let row = self.document(document)?;
-        let key = row.key.clone();
         let notice = Notice {
             code,
             document,
-            document_id: row.identity.document_id.clone(),
+            document_id: self.document(document)?.identity.document_id.clone(),
             recipient,
             cause,
             message,
+            tally: None,
             event,
             at: self.now,
         };
-        let json = to_json(&notice)?;
+        self.post_notice(&notice)
+    }
+
+    /// The same, already put into words.
+    pub(crate) fn post_notice(&mut self, notice: &Notice) -> Result<(), LedgerError> {
+        let (document, event) = (notice.document, notice.event);
+        let key = self.document(document)?.key.clone();
+        let json = to_json(notice)?;
         self.post_answer(
             key.system,
             Outgoing::Notice,
@@ -455,10 +452,9 @@ impl Work {
             changes.recipients.extend(self.recipients(uid).iter().cloned());
         }
         for (document, position) in std::mem::take(&mut self.moved_recipients) {
-            let rows = self.recipients(document);
             changes
                 .recipients_moved
-                .extend(rows.iter().find(|row| row.position == position).cloned());
+                .extend(self.recipients.at(document, position).cloned());
         }
         let added = std::mem::take(&mut self.added_outbox);
         let new: BTreeSet<DeliveryUid> = added.values().copied().collect();

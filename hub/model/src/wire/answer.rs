@@ -265,8 +265,62 @@ pub struct Notice {
     pub cause: String,
     /// In words.
     pub message: Text,
+    /// How many of the document's recipients have it by now. Only in [`NoticeCode::NotTaken`], and only when it has
+    /// more than one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
     /// Number of the ledger event.
     pub event: u64,
     /// When.
     pub at: Timestamp,
+}
+
+/// How far a document with several recipients has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tally {
+    /// Recipients whose system has taken it.
+    pub taken: u32,
+    /// Recipients in all.
+    pub of: u32,
+}
+
+impl Tally {
+    /// `1.498 / 1.500 nơi nhận đã lấy văn bản về.`
+    #[must_use]
+    pub fn sentences(self) -> Text {
+        let (taken, of) = (self.taken.into(), self.of.into());
+        let vi = |n| thousands(n, '.');
+        let en = |n| thousands(n, ',');
+        Text {
+            vi: format!("{} / {} nơi nhận đã lấy văn bản về.", vi(taken), vi(of)),
+            en: format!("{} of {} recipients have taken the document.", en(taken), en(of)),
+        }
+    }
+}
+
+fn thousands(number: u64, separator: char) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(separator);
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_is_said_in_both_languages() {
+        let said = |taken, of| Tally { taken, of }.sentences();
+        let many = said(1_498, 1_500);
+        assert_eq!(many.vi, "1.498 / 1.500 nơi nhận đã lấy văn bản về.");
+        assert_eq!(many.en, "1,498 of 1,500 recipients have taken the document.");
+        assert_eq!(said(0, 999).en, "0 of 999 recipients have taken the document.");
+        assert_eq!(thousands(1_000_000, ','), "1,000,000");
+    }
 }

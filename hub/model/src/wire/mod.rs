@@ -8,7 +8,7 @@ mod body;
 mod taken;
 
 pub use answer::{
-    DocumentReceipt, Notice, NoticeCode, Receipt, RecipientLine, RefusalAnswer, StatusReceipt, Text,
+    DocumentReceipt, Notice, NoticeCode, Receipt, RecipientLine, RefusalAnswer, StatusReceipt, Tally, Text,
     WarningLine,
 };
 pub use attachments::{AttachmentWord, AttachmentWords};

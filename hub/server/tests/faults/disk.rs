@@ -98,6 +98,9 @@ impl Transaction for Guarded {
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Rows<RecipientRow> {
         self.inner.recipients_of(documents).await
     }
+    async fn recipients_by_delivery(&mut self, of: &[DeliveryUid]) -> Rows<RecipientRow> {
+        self.inner.recipients_by_delivery(of).await
+    }
     async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Rows<StatusRow> {
         self.inner.statuses_of(documents).await
     }

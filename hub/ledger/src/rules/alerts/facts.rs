@@ -88,8 +88,7 @@ pub(super) fn of_fact(work: &Work, fact: &Fact) -> Vec<AlertOrder> {
                     raise.severity = Severity::Critical;
                 }
                 raise.document = Some(*document);
-                let rows = work.recipients(*document);
-                if let Some(row) = rows.iter().find(|row| row.position == *position) {
+                if let Some(row) = work.recipients.at(*document, *position) {
                     raise = raise.concerning(row.code());
                     raise.system.clone_from(&row.system);
                 }
@@ -110,8 +109,7 @@ pub(super) fn of_fact(work: &Work, fact: &Fact) -> Vec<AlertOrder> {
             if let Ok(row) = work.document(*document) {
                 raise = raise.concerning(&row.sender_code);
             }
-            let rows = work.recipients(*document);
-            match rows.iter().find(|row| row.position == *recipient) {
+            match work.recipients.at(*document, *recipient) {
                 Some(row) => raise.concerning(row.code()),
                 None => raise,
             }
