@@ -14,6 +14,8 @@ mod permissions;
 mod postgres;
 mod python;
 mod refusals;
+mod scale;
 mod signatures;
+mod tls;
 mod transfers;
 mod window;

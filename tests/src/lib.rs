@@ -111,6 +111,19 @@ pub async fn set_on(node: &PrivateNode, name: &str, config: &str) -> Result<Set,
     staged(node, name, config).await
 }
 
+/// A stage of another province on the shared broker: its agencies and systems as they are imported.
+///
+/// # Errors
+/// [`StageError`] naming the step that failed.
+pub async fn set_of(name: &str, agencies: &str, systems: &str, config: &str) -> Result<Set, StageError> {
+    let mut config = config.to_owned();
+    if database::is_wanted() {
+        config.push_str(&database::section(database::server().await?));
+    }
+    let province = (agencies, systems);
+    province_at(&Reach::of_node(node().await?, name), name, province, &config).await
+}
+
 /// A stage of the sample province on the shared broker, with its ledger in PostgreSQL.
 ///
 /// # Errors
@@ -129,14 +142,23 @@ async fn staged(node: &PrivateNode, name: &str, config: &str) -> Result<Set, Sta
 /// # Errors
 /// [`StageError`] naming the step that failed.
 pub async fn set_at(reach: &Reach, name: &str, config: &str) -> Result<Set, StageError> {
+    province_at(reach, name, (AGENCIES, SYSTEMS), config).await
+}
+
+async fn province_at(
+    reach: &Reach,
+    name: &str,
+    (agencies, systems): (&str, &str),
+    config: &str,
+) -> Result<Set, StageError> {
     let dir = tempfile::tempdir().map_err(|error| StageError(error.to_string()))?;
     let programs = programs()?;
     // Accounts belong to the whole broker: two stages must not make the same one at the same moment.
     let _one_at_a_time = SETTING_UP.lock().await;
     let setting = Setting {
         vhost: name,
-        agencies: AGENCIES,
-        systems: SYSTEMS,
+        agencies,
+        systems,
         config,
         programs: &programs,
     };
