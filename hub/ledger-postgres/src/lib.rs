@@ -26,6 +26,9 @@ mod verdict;
 mod waiting;
 mod write;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use async_trait::async_trait;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
@@ -44,6 +47,7 @@ use crate::settings::{GONE_AFTER, READ_TIMEOUT, WRITE_TIMEOUT};
 pub struct PostgresStore {
     writer: PgPool,
     readers: PgPool,
+    shared: Arc<write::Shared>,
 }
 
 impl PostgresStore {
@@ -61,13 +65,16 @@ impl PostgresStore {
                 expected: SCHEMA_VERSION,
             });
         }
+        let shared = Arc::new(write::Shared::default());
+        let opened = Arc::clone(&shared);
         let writer = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(settings.connect_timeout)
             .idle_timeout(None)
             // A session finds out by its first statement, and takes another.
             .test_before_acquire(false)
-            .after_connect(|connection, _| {
+            .after_connect(move |connection, _| {
+                opened.connections.fetch_add(1, Ordering::Relaxed);
                 Box::pin(async move {
                     // After a failover it may be another server.
                     let usable = schema::usable(connection).await;
@@ -84,7 +91,11 @@ impl PostgresStore {
             .connect_with(settings.reader()?)
             .await
             .map_err(store_error)?;
-        Ok(Self { writer, readers })
+        Ok(Self {
+            writer,
+            readers,
+            shared,
+        })
     }
 
     /// Brings the database to the present schema; makes the tables when there are none.
@@ -116,7 +127,7 @@ impl Store for PostgresStore {
     async fn begin(&self) -> Result<Box<dyn Transaction>, StoreError> {
         let patience = WRITE_TIMEOUT + GONE_AFTER;
         Ok(Box::new(
-            write::PostgresTransaction::begin(&self.writer, patience).await?,
+            write::PostgresTransaction::begin(&self.writer, patience, &self.shared).await?,
         ))
     }
 

@@ -24,7 +24,7 @@ const ENDED: &str = "UPDATE time_limit AS t SET ended = k.at \
      FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::bigint[]) AS k (document, position, kind, at) \
      WHERE t.document = k.document AND t.position = k.position AND t.kind = k.kind AND t.ended IS NULL";
 
-const BEGUN: &str = "INSERT INTO time_limit (document, position, kind, began, urgency, told, ended) \
+pub(crate) const BEGUN: &str = "INSERT INTO time_limit (document, position, kind, began, urgency, told, ended) \
      SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::bigint[], $5::smallint[], $6::smallint[], \
      $7::bigint[])";
 
@@ -66,13 +66,21 @@ fn of_keys<'q>(statement: &'static str, keys: &[LimitKey]) -> Statement<'q> {
         .bind(column(keys, |key| micros(key.began)))
 }
 
-/// Saves what a transaction changes.
+/// Binds the columns of [`BEGUN`].
+pub(crate) fn begun(to: Statement<'static>, rows: &[LimitRow]) -> Statement<'static> {
+    to.bind(column(rows, |row| Id::from(row.key.document)))
+        .bind(column(rows, |row| int(row.key.position)))
+        .bind(column(rows, |row| row.key.kind.as_str()))
+        .bind(column(rows, |row| micros(row.key.began)))
+        .bind(column(rows, |row| i16::from(row.urgency.number())))
+        .bind(column(rows, |row| i16::from(row.told)))
+        .bind(column(rows, |row| row.ended.map(micros)))
+}
+
+/// Saves what ends, is told of and goes. What begins comes after it, with the other new rows.
 pub(crate) async fn save(db: &mut Session, changes: &LimitChanges) -> Result<(), StoreError> {
     let LimitChanges {
-        ended,
-        begun,
-        told,
-        gone,
+        ended, told, gone, ..
     } = changes;
     if !ended.is_empty() {
         let of = |statement: &'static str| {
@@ -84,14 +92,6 @@ pub(crate) async fn save(db: &mut Session, changes: &LimitChanges) -> Result<(),
         run(db, of(ENDED_UNTOLD)).await?;
         let ended = of(ENDED).bind(column(ended, |end| micros(end.at)));
         run(db, ended).await?;
-    }
-    if !begun.is_empty() {
-        let keys: Vec<LimitKey> = column(begun, |row| row.key);
-        let begun = of_keys(BEGUN, &keys)
-            .bind(column(begun, |row| i16::from(row.urgency.number())))
-            .bind(column(begun, |row| i16::from(row.told)))
-            .bind(column(begun, |row| row.ended.map(micros)));
-        run(db, begun).await?;
     }
     if !told.is_empty() {
         let keys: Vec<LimitKey> = column(told, |(key, _)| *key);

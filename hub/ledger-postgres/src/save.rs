@@ -1,21 +1,31 @@
-//! Saves what a transaction adds and changes, table by table, one statement a table.
+//! Saves what a transaction adds and changes: one statement for all tables.
 //!
-//! Rows travel column by column, each column an array in one parameter, and `unnest` makes rows of them again: the
-//! statements are constants, prepared once, and cost one round trip for however many rows.
+//! Rows travel column by column, each column an array in one parameter, and `unnest` makes rows of them again. Each
+//! table's part is a constant; a statement has the parts for which there are rows, so that there are few different ones,
+//! each prepared once, and all of it is one round trip for however many rows. What hardly ever happens (bytes that go,
+//! limits that end, alerts) has statements of its own.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
+use sqlx::AssertSqlSafe;
 use truc_ledger::StoreError;
 use truc_ledger::body::Body;
 use truc_ledger::event::EventRow;
+use truc_ledger::limit::LimitRow;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxBody, OutboxPlace, OutboxRow, RecipientRow, RefusalRow,
     StatusRow, SubmissionRow,
 };
 use truc_ledger::signatures::VerdictKind;
-use truc_model::{Sha256, TransportState};
+use truc_model::{DeliveryUid, DocumentUid, Sha256, TransportState};
 
+use crate::column::Columns as _;
 use crate::id::Id;
-use crate::session::{Session, Statement, run};
+use crate::session::{Session, Statement, all};
+use crate::write::ids;
 use crate::{alerts, kept, limits, verdict};
 
 /// Most rows in one statement.
@@ -29,7 +39,7 @@ const EVENTS: &str = "INSERT INTO event (seq, at, kind, document, hash, canonica
 
 /// A body that is kept, here or apart, stays as it is.
 const BODIES: &str = "INSERT INTO body (sha256, size, bytes) \
-     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[]) ON CONFLICT DO NOTHING";
+     SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bytea[]) ON CONFLICT DO NOTHING RETURNING 1";
 
 /// Arrays of arrays would have to be of one length each: the replaced documents travel as text, `{…,…}`.
 const DOCUMENTS: &str = "INSERT INTO document (event, uid, sender, document_id, sender_code, system, message_id, \
@@ -95,53 +105,220 @@ const OUTBOX_DONE: &str = "DELETE FROM outbox WHERE delivery = ANY($1::uuid[])";
 const DIRECTORIES: &str = "INSERT INTO directory (version, event, at, json) \
      SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])";
 
-/// Saves everything, in an order in which later statements may see earlier ones.
-pub(crate) async fn save(db: &mut Session, changes: &Changes) -> Result<(), StoreError> {
-    for part in changes.events.chunks(ROWS_MAX) {
-        run(db, events(part)).await?;
-    }
+/// The tables a statement can write to, in this order, with the columns in arrays.
+const PARTS: [&str; 14] = [
+    EVENTS,
+    BODIES,
+    DOCUMENTS,
+    RECIPIENTS,
+    RECIPIENTS_MOVED,
+    HELD,
+    SUBMISSIONS,
+    REFUSALS,
+    STATUSES,
+    OUTBOX,
+    OUTBOX_MOVED,
+    OUTBOX_DONE,
+    DIRECTORIES,
+    limits::BEGUN,
+];
+
+/// Which of [`PARTS`] are the bodies.
+const BODIES_PART: usize = 1;
+
+/// Statements made so far, by which of [`PARTS`] they have: some dozens in all.
+static STATEMENTS: Mutex<BTreeMap<u16, Arc<str>>> = Mutex::new(BTreeMap::new());
+
+/// Saves everything. Says whether all bodies were new.
+pub(crate) async fn save(db: &mut Session, changes: &Changes) -> Result<bool, StoreError> {
     kept::delete(db, &changes.bodies_deleted).await?;
     kept::leave(db, &changes.bodies_left, &changes.bodies_leaving).await?;
-    bodies(db, &changes.bodies).await?;
-    for part in changes.documents.chunks(ROWS_MAX) {
-        run(db, documents(part)?).await?;
-    }
-    for part in changes.recipients.chunks(ROWS_MAX) {
-        run(db, recipients(RECIPIENTS, part)?).await?;
-    }
-    for part in changes.recipients_moved.chunks(ROWS_MAX) {
-        run(db, recipients(RECIPIENTS_MOVED, part)?).await?;
-    }
-    if !changes.held.is_empty() {
-        let held = sqlx::query(HELD)
-            .bind(column(&changes.held, |(uid, _)| Id::from(*uid)))
-            .bind(column(&changes.held, |(_, held)| *held));
-        run(db, held).await?;
-    }
-    for part in changes.submissions.chunks(ROWS_MAX) {
-        run(db, submissions(part)).await?;
-    }
-    for part in changes.refusals.chunks(ROWS_MAX) {
-        run(db, refusals(part)).await?;
-    }
-    for part in changes.statuses.chunks(ROWS_MAX) {
-        run(db, statuses(part)?).await?;
-    }
-    for part in changes.outbox.chunks(ROWS_MAX) {
-        run(db, outbox(part)?).await?;
-    }
-    for part in changes.outbox_moved.chunks(ROWS_MAX) {
-        run(db, outbox_moved(part)?).await?;
-    }
-    for part in changes.outbox_done.chunks(ROWS_MAX) {
-        let done = sqlx::query(OUTBOX_DONE).bind(column(part, |delivery| Id::from(*delivery)));
-        run(db, done).await?;
-    }
-    for part in changes.directories.chunks(ROWS_MAX) {
-        run(db, directories(part)).await?;
-    }
+    let apart = changes.bodies.iter().filter(|(_, body)| body.here().is_none());
+    let apart: Vec<Sha256> = apart.map(|(sha256, _)| *sha256).collect();
+    kept::stay(db, &apart).await?;
     limits::save(db, &changes.limits).await?;
-    alerts::save(db, &changes.alerts).await
+    let mut rest = Rows::of(changes);
+    let mut fresh = 0;
+    loop {
+        let part = rest.first();
+        if part.is_empty() {
+            break;
+        }
+        let new: Vec<u64> = all(db, part.statement()?, |row| row.count("fresh")).await?;
+        fresh += new.iter().sum::<u64>();
+    }
+    alerts::save(db, &changes.alerts).await?;
+    Ok(fresh == changes.bodies.len() as u64)
+}
+
+/// Rows for one statement, table by table. No row is in it twice: what came with the transaction is among the new
+/// ones alone. So its parts, which do not see what the others do, need no order.
+struct Rows<'c> {
+    events: &'c [EventRow],
+    bodies: &'c [(Sha256, Body)],
+    documents: &'c [DocumentRow],
+    recipients: &'c [RecipientRow],
+    recipients_moved: &'c [RecipientRow],
+    held: &'c [(DocumentUid, bool)],
+    submissions: &'c [SubmissionRow],
+    refusals: &'c [RefusalRow],
+    statuses: &'c [StatusRow],
+    outbox: &'c [OutboxRow],
+    outbox_moved: &'c [OutboxRow],
+    outbox_done: &'c [DeliveryUid],
+    directories: &'c [DirectoryRow],
+    limits_begun: &'c [LimitRow],
+}
+
+impl<'c> Rows<'c> {
+    fn of(changes: &'c Changes) -> Self {
+        Self {
+            events: &changes.events,
+            bodies: &changes.bodies,
+            documents: &changes.documents,
+            recipients: &changes.recipients,
+            recipients_moved: &changes.recipients_moved,
+            held: &changes.held,
+            submissions: &changes.submissions,
+            refusals: &changes.refusals,
+            statuses: &changes.statuses,
+            outbox: &changes.outbox,
+            outbox_moved: &changes.outbox_moved,
+            outbox_done: &changes.outbox_done,
+            directories: &changes.directories,
+            limits_begun: &changes.limits.begun,
+        }
+    }
+
+    /// Takes as many off the front of each table's rows as one statement takes.
+    fn first(&mut self) -> Self {
+        let mut bytes = 0usize;
+        let fitting = self.bodies.iter().take_while(|(_, body)| {
+            bytes = bytes.saturating_add(body.here().map_or(0, |bytes| bytes.len()));
+            bytes <= BODIES_BYTES_MAX
+        });
+        let bodies = fitting.count().clamp(1, ROWS_MAX);
+        Self {
+            events: cut(&mut self.events, ROWS_MAX),
+            bodies: cut(&mut self.bodies, bodies),
+            documents: cut(&mut self.documents, ROWS_MAX),
+            recipients: cut(&mut self.recipients, ROWS_MAX),
+            recipients_moved: cut(&mut self.recipients_moved, ROWS_MAX),
+            held: cut(&mut self.held, ROWS_MAX),
+            submissions: cut(&mut self.submissions, ROWS_MAX),
+            refusals: cut(&mut self.refusals, ROWS_MAX),
+            statuses: cut(&mut self.statuses, ROWS_MAX),
+            outbox: cut(&mut self.outbox, ROWS_MAX),
+            outbox_moved: cut(&mut self.outbox_moved, ROWS_MAX),
+            outbox_done: cut(&mut self.outbox_done, ROWS_MAX),
+            directories: cut(&mut self.directories, ROWS_MAX),
+            limits_begun: cut(&mut self.limits_begun, ROWS_MAX),
+        }
+    }
+
+    fn lengths(&self) -> [usize; PARTS.len()] {
+        [
+            self.events.len(),
+            self.bodies.len(),
+            self.documents.len(),
+            self.recipients.len(),
+            self.recipients_moved.len(),
+            self.held.len(),
+            self.submissions.len(),
+            self.refusals.len(),
+            self.statuses.len(),
+            self.outbox.len(),
+            self.outbox_moved.len(),
+            self.outbox_done.len(),
+            self.directories.len(),
+            self.limits_begun.len(),
+        ]
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lengths() == [0; PARTS.len()]
+    }
+
+    /// The statement for those tables that have rows.
+    fn statement(&self) -> Result<Statement<'static>, StoreError> {
+        let lengths = self.lengths();
+        let mut to = sqlx::query(AssertSqlSafe(text_for(&lengths)));
+        for (part, length) in lengths.iter().enumerate() {
+            if *length > 0 {
+                to = self.bind(part, to)?;
+            }
+        }
+        Ok(to)
+    }
+
+    /// Binds the columns of one of [`PARTS`].
+    fn bind(&self, part: usize, to: Statement<'static>) -> Result<Statement<'static>, StoreError> {
+        Ok(match part {
+            0 => events(to, self.events),
+            BODIES_PART => bodies(to, self.bodies),
+            2 => documents(to, self.documents)?,
+            3 => recipients(to, self.recipients)?,
+            4 => recipients(to, self.recipients_moved)?,
+            5 => to
+                .bind(column(self.held, |(uid, _)| Id::from(*uid)))
+                .bind(column(self.held, |(_, held)| *held)),
+            6 => submissions(to, self.submissions),
+            7 => refusals(to, self.refusals),
+            8 => statuses(to, self.statuses)?,
+            9 => outbox(to, self.outbox)?,
+            10 => outbox_moved(to, self.outbox_moved)?,
+            11 => to.bind(ids(self.outbox_done)),
+            12 => directories(to, self.directories),
+            _ => limits::begun(to, self.limits_begun),
+        })
+    }
+}
+
+fn cut<'c, T>(rows: &mut &'c [T], max: usize) -> &'c [T] {
+    let (first, rest) = rows.split_at(max.min(rows.len()));
+    *rows = rest;
+    first
+}
+
+/// The text of the statement that has those of [`PARTS`] that have rows.
+fn text_for(lengths: &[usize; PARTS.len()]) -> Arc<str> {
+    let which = lengths
+        .iter()
+        .rev()
+        .fold(0u16, |which, length| which << 1 | u16::from(*length > 0));
+    let mut known = STATEMENTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let text = known.entry(which).or_insert_with(|| made_of(lengths).into());
+    Arc::clone(text)
+}
+
+/// `WITH p0 AS (…), … SELECT …`, the parameters numbered through.
+fn made_of(lengths: &[usize; PARTS.len()]) -> String {
+    let mut text = String::from("WITH ");
+    let mut parameters = 0;
+    let parts = PARTS.iter().zip(lengths).enumerate();
+    for (number, (part, _)) in parts.filter(|(_, (_, length))| **length > 0) {
+        if parameters > 0 {
+            text.push_str(", ");
+        }
+        let before = parameters;
+        let _ = write!(text, "p{number} AS (");
+        let mut pieces = part.split('$');
+        text.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+            let (own, after) = piece.split_at(digits);
+            let own: usize = own.parse().unwrap_or_default();
+            parameters = parameters.max(before + own);
+            let _ = write!(text, "${}{after}", before + own);
+        }
+        text.push(')');
+    }
+    if lengths[BODIES_PART] > 0 {
+        let _ = write!(text, " SELECT count(*) AS fresh FROM p{BODIES_PART}");
+    } else {
+        text.push_str(" SELECT 0::bigint AS fresh");
+    }
+    text
 }
 
 /// One column of many rows.
@@ -173,9 +350,8 @@ fn digest(sha256: &Sha256) -> &[u8] {
     sha256.as_bytes()
 }
 
-fn events(rows: &[EventRow]) -> Statement<'_> {
-    sqlx::query(EVENTS)
-        .bind(column(rows, |row| big(row.seq)))
+fn events(to: Statement<'static>, rows: &[EventRow]) -> Statement<'static> {
+    to.bind(column(rows, |row| big(row.seq)))
         .bind(column(rows, |row| row.at.as_microsecond()))
         .bind(column(rows, |row| row.kind.as_str()))
         .bind(column(rows, |row| row.document.map(Id::from)))
@@ -183,29 +359,13 @@ fn events(rows: &[EventRow]) -> Statement<'_> {
         .bind(column(rows, |row| row.canonical.as_str()))
 }
 
-async fn bodies(db: &mut Session, bodies: &[(Sha256, Body)]) -> Result<(), StoreError> {
-    let apart = bodies.iter().filter(|(_, body)| body.here().is_none());
-    let apart: Vec<Sha256> = apart.map(|(sha256, _)| *sha256).collect();
-    kept::stay(db, &apart).await?;
-    let mut rest = bodies;
-    while !rest.is_empty() {
-        let mut bytes = 0usize;
-        let fitting = rest.iter().take_while(|(_, body)| {
-            bytes = bytes.saturating_add(body.here().map_or(0, |bytes| bytes.len()));
-            bytes <= BODIES_BYTES_MAX
-        });
-        let (part, later) = rest.split_at(fitting.count().clamp(1, ROWS_MAX));
-        let insert = sqlx::query(BODIES)
-            .bind(column(part, |(sha256, _)| digest(sha256)))
-            .bind(column(part, |(_, body)| big(body.size())))
-            .bind(column(part, |(_, body)| body.here().map(|bytes| &bytes[..])));
-        run(db, insert).await?;
-        rest = later;
-    }
-    Ok(())
+fn bodies(to: Statement<'static>, rows: &[(Sha256, Body)]) -> Statement<'static> {
+    to.bind(column(rows, |(sha256, _)| digest(sha256)))
+        .bind(column(rows, |(_, body)| big(body.size())))
+        .bind(column(rows, |(_, body)| body.here().map(|bytes| &bytes[..])))
 }
 
-fn documents(rows: &[DocumentRow]) -> Result<Statement<'_>, StoreError> {
+fn documents(to: Statement<'static>, rows: &[DocumentRow]) -> Result<Statement<'static>, StoreError> {
     let replaces = |row: &DocumentRow| {
         let uids: Vec<String> = row.replaces.iter().map(ToString::to_string).collect();
         format!("{{{}}}", uids.join(","))
@@ -220,7 +380,7 @@ fn documents(rows: &[DocumentRow]) -> Result<Statement<'_>, StoreError> {
         (!found.is_empty()).then(|| text(&found)).transpose()
     };
     let attachments = |row: &DocumentRow| i32::try_from(row.facts.attachments.len()).unwrap_or(i32::MAX);
-    Ok(sqlx::query(DOCUMENTS)
+    Ok(to
         .bind(column(rows, |row| big(row.event)))
         .bind(column(rows, |row| Id::from(row.uid)))
         .bind(column(rows, |row| row.identity.sender.to_string()))
@@ -259,8 +419,8 @@ fn aside(state: &TransportState) -> Option<&'static str> {
 }
 
 /// The columns of new recipients, and of moved ones: the same.
-fn recipients<'r>(statement: &'static str, rows: &'r [RecipientRow]) -> Result<Statement<'r>, StoreError> {
-    Ok(sqlx::query(statement)
+fn recipients(to: Statement<'static>, rows: &[RecipientRow]) -> Result<Statement<'static>, StoreError> {
+    Ok(to
         .bind(column(rows, |row| Id::from(row.document)))
         .bind(column(rows, |row| int(row.position)))
         .bind(column(rows, |row| row.party.to_string()))
@@ -278,9 +438,8 @@ fn recipients<'r>(statement: &'static str, rows: &'r [RecipientRow]) -> Result<S
         .bind(column(rows, |row| row.recalled.map(big))))
 }
 
-fn submissions(rows: &[SubmissionRow]) -> Statement<'_> {
-    sqlx::query(SUBMISSIONS)
-        .bind(column(rows, |row| row.key.system.as_str()))
+fn submissions(to: Statement<'static>, rows: &[SubmissionRow]) -> Statement<'static> {
+    to.bind(column(rows, |row| row.key.system.as_str()))
         .bind(column(rows, |row| Id::from(row.key.message_id)))
         .bind(column(rows, |row| row.kind.as_str()))
         .bind(column(rows, |row| digest(&row.sha256)))
@@ -290,10 +449,9 @@ fn submissions(rows: &[SubmissionRow]) -> Statement<'_> {
         .bind(column(rows, |row| row.receipt.as_str()))
 }
 
-fn refusals(rows: &[RefusalRow]) -> Statement<'_> {
+fn refusals(to: Statement<'static>, rows: &[RefusalRow]) -> Statement<'static> {
     let message_id = |row: &RefusalRow| row.key.message_id.map_or_else(String::new, |id| id.to_string());
-    sqlx::query(REFUSALS)
-        .bind(column(rows, |row| big(row.event)))
+    to.bind(column(rows, |row| big(row.event)))
         .bind(column(rows, |row| {
             row.key.system.as_ref().map_or("", |system| system.as_str())
         }))
@@ -310,8 +468,8 @@ fn refusals(rows: &[RefusalRow]) -> Statement<'_> {
         .bind(column(rows, |row| row.answer.as_str()))
 }
 
-fn statuses(rows: &[StatusRow]) -> Result<Statement<'_>, StoreError> {
-    Ok(sqlx::query(STATUSES)
+fn statuses(to: Statement<'static>, rows: &[StatusRow]) -> Result<Statement<'static>, StoreError> {
+    Ok(to
         .bind(column(rows, |row| big(row.event)))
         .bind(column(rows, |row| Id::from(row.document)))
         .bind(column(rows, |row| int(row.recipient)))
@@ -361,12 +519,12 @@ fn confirmed(row: &OutboxRow) -> Option<i32> {
     }
 }
 
-fn outbox(rows: &[OutboxRow]) -> Result<Statement<'_>, StoreError> {
+fn outbox(to: Statement<'static>, rows: &[OutboxRow]) -> Result<Statement<'static>, StoreError> {
     let body = |row: &'_ OutboxRow| match &row.body {
         OutboxBody::Stored => None,
         OutboxBody::Inline(json) => Some(json.clone()),
     };
-    Ok(sqlx::query(OUTBOX)
+    Ok(to
         .bind(column(rows, |row| Id::from(row.delivery)))
         .bind(column(rows, |row| row.system.as_str()))
         .bind(column(rows, |row| row.outgoing.as_str()))
@@ -394,8 +552,8 @@ fn outbox(rows: &[OutboxRow]) -> Result<Statement<'_>, StoreError> {
         .bind(column(rows, |row| row.recalled)))
 }
 
-fn outbox_moved(rows: &[OutboxRow]) -> Result<Statement<'_>, StoreError> {
-    Ok(sqlx::query(OUTBOX_MOVED)
+fn outbox_moved(to: Statement<'static>, rows: &[OutboxRow]) -> Result<Statement<'static>, StoreError> {
+    Ok(to
         .bind(column(rows, |row| Id::from(row.delivery)))
         .bind(made(rows, |row| text(&row.to))?)
         .bind(column(rows, |row| int(row.attempts)))
@@ -409,9 +567,8 @@ fn outbox_moved(rows: &[OutboxRow]) -> Result<Statement<'_>, StoreError> {
         .bind(column(rows, |row| row.recalled)))
 }
 
-fn directories(rows: &[DirectoryRow]) -> Statement<'_> {
-    sqlx::query(DIRECTORIES)
-        .bind(column(rows, |row| big(row.version)))
+fn directories(to: Statement<'static>, rows: &[DirectoryRow]) -> Statement<'static> {
+    to.bind(column(rows, |row| big(row.version)))
         .bind(column(rows, |row| big(row.event)))
         .bind(column(rows, |row| row.at.as_microsecond()))
         .bind(column(rows, |row| row.json.as_str()))

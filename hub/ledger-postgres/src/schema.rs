@@ -7,7 +7,10 @@ use crate::fault::store_error;
 use crate::settings::PostgresSettings;
 
 /// The steps, in order: the n-th leads from version n to n + 1. A step that was released never changes.
-const STEPS: &[&str] = &[include_str!("migrations/0001.sql")];
+const STEPS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// The version this program reads and writes.
 pub const SCHEMA_VERSION: i64 = STEPS.len() as i64;

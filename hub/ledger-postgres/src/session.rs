@@ -57,10 +57,15 @@ impl Session {
         }
     }
 
-    /// Runs the statement that ends the transaction, and gives the connection back.
-    pub(crate) async fn end(mut self, statement: &'static str) -> Result<(), StoreError> {
+    /// Runs the statement that ends the transaction, then `after`, and gives the connection back.
+    pub(crate) async fn end(
+        mut self,
+        statement: &'static str,
+        after: impl FnOnce(),
+    ) -> Result<(), StoreError> {
         self.answered(async |db| sqlx::raw_sql(statement).execute(&mut **db).await)
             .await?;
+        after();
         self.connection.take();
         Ok(())
     }

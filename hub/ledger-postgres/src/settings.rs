@@ -116,6 +116,8 @@ impl PostgresSettings {
                 "idle_in_transaction_session_timeout",
                 millis(self.transaction_idle_max).as_str(),
             ),
+            // It takes turns: the tables' triggers take none for it.
+            ("truc.turn", "taken"),
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_seqscan", "off"),
             ("enable_hashjoin", "off"),

@@ -3,8 +3,11 @@
 //! One advisory lock gives the writers of all hubs their turns: it is taken with the transaction and held until its
 //! commit is on disk. Whatever is read after it is as the last writer left it, because READ COMMITTED takes a new
 //! picture for every statement; so no two transactions can hand out one message, write one number or fill one
-//! inbox, and none can fail because of another (decision 0009).
+//! inbox, and none can fail because of another (decision 0009). A hub that had the turn before as well has at hand what
+//! it wrote then ([`Recent`]).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,42 +18,94 @@ use truc_ledger::body::Body;
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
 use truc_ledger::limit::{LimitKey, LimitRow};
+use truc_ledger::recent::{ALL_MESSAGES_MAX, Recent, at_hand};
 use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
 };
 use truc_ledger::store::{
-    AMENDING_MAX, Choice, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX,
+    AMENDING_MAX, Choice, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX, Seen, Sought,
 };
 use truc_ledger::{StoreError, Transaction};
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
 
-use crate::column::Columns as _;
+use crate::column::{Columns as _, damaged};
 use crate::id::Id;
 use crate::save::{column, save};
 use crate::session::{Session, Statement, all, run};
 use crate::{kept, limits, next, row, waiting};
 
-/// Begins, waits for the turn, and reads the end of the chain: three statements, one round trip. Each takes its own
-/// picture, so the last one sees what the writer before has committed.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; \
-     SELECT pg_advisory_xact_lock(1416787299, 'event'::regclass::oid::int); \
-     SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1";
+/// Begins, waits for the turn, and reads the end of the chain, in one round trip.
+const BEGIN: &str =
+    "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SELECT turn, seq, hash FROM take_turn()";
 
 pub(crate) struct PostgresTransaction {
     session: Session,
     head: Head,
+    shared: Arc<Shared>,
+    /// Taken from [`Shared`] and given back with the commit.
+    recent: Recent,
+}
+
+/// What the transactions of a store have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    pub(crate) recent: Mutex<Recent>,
+    /// How many connections were opened for writing: the number of the present one.
+    pub(crate) connections: AtomicU64,
+}
+
+impl Shared {
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl PostgresTransaction {
-    pub(crate) async fn begin(pool: &PgPool, patience: Duration) -> Result<Self, StoreError> {
+    pub(crate) async fn begin(
+        pool: &PgPool,
+        patience: Duration,
+        shared: &Arc<Shared>,
+    ) -> Result<Self, StoreError> {
         let (session, rows) = Session::begin(pool, BEGIN, patience).await?;
-        // The lock gives a row too, and stands before.
-        let head = rows.get(1).map(head_of).transpose()?;
+        let row = rows.first().ok_or_else(|| damaged("turn"))?;
+        let turn = row.integer("turn")?;
+        let head = match row.integer_or_null("seq")? {
+            Some(_) => head_of(row)?,
+            None => EMPTY,
+        };
+        let mut recent = std::mem::take(&mut *shared.recent());
+        let connection = shared.connections.load(Ordering::Relaxed);
+        // Good when the turn before was this hub's as well, and came to its end.
+        recent.must_be_good_for(connection, turn - 1);
+        recent.is_good_for(connection, turn);
         Ok(Self {
             session,
-            head: head.unwrap_or(EMPTY),
+            head,
+            shared: Arc::clone(shared),
+            recent,
         })
+    }
+
+    /// Has all messages at hand from now on, when that is worth while and they are few enough.
+    async fn know_all_messages(&mut self) -> Result<(), StoreError> {
+        if !self.recent.wants_all_messages() {
+            return Ok(());
+        }
+        let few = limit(ALL_MESSAGES_MAX);
+        let statement = "SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT $1) AS o";
+        let count = sqlx::query(statement).bind(few + 1);
+        let count: Vec<i64> = self.all(count, |row| row.integer("count")).await?;
+        let rows = if count.iter().all(|count| *count <= few) {
+            Some(
+                self.all(sqlx::query("SELECT * FROM outbox ORDER BY delivery"), row::outbox)
+                    .await?,
+            )
+        } else {
+            None
+        };
+        self.recent.has_all_messages(rows);
+        Ok(())
     }
 
     /// Runs a statement and reads its rows.
@@ -125,10 +180,64 @@ pub(crate) fn digests(of: &[Sha256]) -> Vec<&[u8]> {
     of.iter().map(|sha256| &sha256.as_bytes()[..]).collect()
 }
 
+/// Nearly every document is new in every way: one look says so. The digest alone is more than asked for.
+pub(crate) const SEEN: &str = "SELECT \
+     EXISTS (SELECT 1 FROM unnest($1::text[], $2::uuid[]) AS k (system, message_id) JOIN submission AS s \
+     ON s.message_id = k.message_id AND s.system = k.system) AS submissions, \
+     EXISTS (SELECT 1 FROM unnest($3::text[], $4::text[], $5::bytea[]) AS k (system, message_id, sha256) \
+     JOIN refusal AS r ON r.system = k.system AND r.message_id = k.message_id AND r.sha256 = k.sha256) AS refusals, \
+     EXISTS (SELECT 1 FROM unnest($6::text[], $7::text[]) AS k (sender, document_id) JOIN document AS d \
+     ON d.sender = k.sender AND left(d.document_id, 200) = left(k.document_id, 200) \
+     AND d.document_id = k.document_id) AS identities, \
+     EXISTS (SELECT 1 FROM unnest($8::bytea[]) AS k (sha256) JOIN document AS d ON d.sha256 = k.sha256) AS digests, \
+     EXISTS (SELECT 1 FROM unnest($9::text[], $10::text[]) AS k (sender, number) JOIN document AS d \
+     ON d.sender = k.sender AND d.number IS NOT NULL AND left(d.number, 200) = left(k.number, 200) \
+     AND d.number = k.number) AS numbers";
+
+/// In the table of refusals an absent system is the empty text.
+fn refusing_system(like: &RefusalLike) -> &str {
+    like.system.as_ref().map_or("", |system| system.as_str())
+}
+
+fn refused_message(like: &RefusalLike) -> String {
+    like.message_id.map_or_else(String::new, |id| id.to_string())
+}
+
 #[async_trait]
 impl Transaction for PostgresTransaction {
     async fn head(&mut self) -> Result<Head, StoreError> {
         Ok(self.head)
+    }
+
+    async fn seen(&mut self, sought: &Sought) -> Result<Seen, StoreError> {
+        let Sought {
+            submissions,
+            refusals,
+            identities,
+            digests,
+            numbers,
+        } = sought;
+        let statement = sqlx::query(SEEN)
+            .bind(column(submissions, |key| key.system.as_str()))
+            .bind(column(submissions, |key| Id::from(key.message_id)))
+            .bind(column(refusals, refusing_system))
+            .bind(column(refusals, refused_message))
+            .bind(column(refusals, |like| &like.sha256.as_bytes()[..]))
+            .bind(column(identities, |identity| identity.sender.to_string()))
+            .bind(column(identities, |identity| identity.document_id.as_str()))
+            .bind(column(digests, |(_, sha256)| &sha256.as_bytes()[..]))
+            .bind(column(numbers, |key| key.sender.to_string()))
+            .bind(column(numbers, |key| key.number.as_str()));
+        let seen = self.all(statement, |row| {
+            Ok(Seen {
+                submissions: row.flag("submissions")?,
+                refusals: row.flag("refusals")?,
+                identities: row.flag("identities")?,
+                digests: row.flag("digests")?,
+                numbers: row.flag("numbers")?,
+            })
+        });
+        Ok(seen.await?.pop().unwrap_or(Seen::PERHAPS))
     }
 
     async fn submissions(&mut self, of: &[SubmissionKey]) -> Result<Vec<SubmissionRow>, StoreError> {
@@ -149,12 +258,9 @@ impl Transaction for PostgresTransaction {
         }
         let statement = "SELECT r.* FROM unnest($1::text[], $2::text[], $3::bytea[]) AS k (system, message_id, sha256) \
              JOIN refusal AS r ON r.system = k.system AND r.message_id = k.message_id AND r.sha256 = k.sha256";
-        let system = |like: &RefusalLike| like.system.as_ref().map_or(String::new(), ToString::to_string);
         let statement = sqlx::query(statement)
-            .bind(column(like, system))
-            .bind(column(like, |like| {
-                like.message_id.map_or_else(String::new, |id| id.to_string())
-            }))
+            .bind(column(like, refusing_system))
+            .bind(column(like, refused_message))
             .bind(column(like, |like| &like.sha256.as_bytes()[..]));
         self.all(statement, row::refusal).await
     }
@@ -210,11 +316,12 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn documents(&mut self, uids: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
-        if uids.is_empty() {
-            return Ok(Vec::new());
+        let (mut found, elsewhere) = at_hand(uids, |uid| self.recent.document(uid).cloned());
+        if !elsewhere.is_empty() {
+            let statement = sqlx::query("SELECT * FROM document WHERE uid = ANY($1::uuid[])");
+            found.extend(self.all(statement.bind(ids(&elsewhere)), row::document).await?);
         }
-        let statement = sqlx::query("SELECT * FROM document WHERE uid = ANY($1::uuid[])").bind(ids(uids));
-        self.all(statement, row::document).await
+        Ok(found)
     }
 
     async fn amending(&mut self, of: &[DocumentUid]) -> Result<Vec<DocumentRow>, StoreError> {
@@ -238,13 +345,28 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn recipients_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<RecipientRow>, StoreError> {
-        if documents.is_empty() {
-            return Ok(Vec::new());
+        let (found, elsewhere) = at_hand(documents, |uid| self.recent.recipients(uid).map(<[_]>::to_vec));
+        let mut found: Vec<RecipientRow> = found.into_iter().flatten().collect();
+        if !elsewhere.is_empty() {
+            let statement =
+                "SELECT * FROM recipient WHERE document = ANY($1::uuid[]) ORDER BY document, position";
+            let statement = sqlx::query(statement).bind(ids(&elsewhere));
+            found.extend(self.all(statement, row::recipient).await?);
         }
-        let statement =
-            "SELECT * FROM recipient WHERE document = ANY($1::uuid[]) ORDER BY document, position";
-        self.all(sqlx::query(statement).bind(ids(documents)), row::recipient)
-            .await
+        Ok(found)
+    }
+
+    async fn recipients_by_delivery(&mut self, of: &[DeliveryUid]) -> Result<Vec<RecipientRow>, StoreError> {
+        let (found, elsewhere) = at_hand(of, |delivery| {
+            let rows = self.recent.recipients_by_delivery(delivery)?;
+            Some(rows.cloned().collect::<Vec<_>>())
+        });
+        let mut found: Vec<RecipientRow> = found.into_iter().flatten().collect();
+        if !elsewhere.is_empty() {
+            let statement = sqlx::query("SELECT * FROM recipient WHERE delivery = ANY($1::uuid[])");
+            found.extend(self.all(statement.bind(ids(&elsewhere)), row::recipient).await?);
+        }
+        Ok(found)
     }
 
     async fn statuses_of(&mut self, documents: &[DocumentUid]) -> Result<Vec<StatusRow>, StoreError> {
@@ -257,31 +379,33 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn outbox(&mut self, deliveries: &[DeliveryUid]) -> Result<Vec<OutboxRow>, StoreError> {
-        if deliveries.is_empty() {
-            return Ok(Vec::new());
+        let (mut found, elsewhere) = at_hand(deliveries, |uid| self.recent.message(uid).cloned());
+        if !elsewhere.is_empty() {
+            let statement = sqlx::query("SELECT * FROM outbox WHERE delivery = ANY($1::uuid[])");
+            found.extend(self.all(statement.bind(ids(&elsewhere)), row::outbox).await?);
         }
-        let statement = "SELECT * FROM outbox WHERE delivery = ANY($1::uuid[])";
-        self.all(sqlx::query(statement).bind(ids(deliveries)), row::outbox)
-            .await
+        Ok(found)
     }
 
     async fn delivery_owners(&mut self, of: &[DeliveryUid]) -> Result<Vec<DeliveryOwner>, StoreError> {
-        if of.is_empty() {
-            return Ok(Vec::new());
+        let (mut found, elsewhere) = at_hand(of, |delivery| self.recent.owner(delivery));
+        if elsewhere.is_empty() {
+            return Ok(found);
         }
         let statement = "SELECT DISTINCT delivery, system, document, false AS is_status FROM recipient \
              WHERE delivery = ANY($1::uuid[]) AND system IS NOT NULL \
              UNION ALL SELECT delivery, to_system, document, true FROM status \
              WHERE delivery = ANY($1::uuid[]) AND to_system IS NOT NULL";
-        self.all(sqlx::query(statement).bind(ids(of)), |row| {
+        let owners = self.all(sqlx::query(statement).bind(ids(&elsewhere)), |row| {
             Ok(DeliveryOwner {
                 delivery: row.id("delivery")?,
                 system: row.parsed("system")?,
                 document: row.id("document")?,
                 is_status: row.flag("is_status")?,
             })
-        })
-        .await
+        });
+        found.extend(owners.await?);
+        Ok(found)
     }
 
     async fn inbox_queues(
@@ -294,7 +418,11 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn next_out(&mut self, choice: &Choice<'_>) -> Result<Vec<OutboxRow>, StoreError> {
-        next::next_out(&mut self.session, choice).await
+        self.know_all_messages().await?;
+        match self.recent.next_out(choice) {
+            Some(rows) => Ok(rows),
+            None => next::next_out(&mut self.session, choice).await,
+        }
     }
 
     async fn answers_but(
@@ -303,6 +431,10 @@ impl Transaction for PostgresTransaction {
         max: usize,
         resting: &[SystemId],
     ) -> Result<Vec<OutboxRow>, StoreError> {
+        self.know_all_messages().await?;
+        if let Some(rows) = self.recent.answers_but(now, max, resting) {
+            return Ok(rows);
+        }
         let resting: Vec<&str> = resting.iter().map(|system| system.as_str()).collect();
         let statement = "SELECT * FROM outbox WHERE NOT awaits_taken AND \
              (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
@@ -323,6 +455,9 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        if let Some(rows) = self.recent.waiting_orders(now, max) {
+            return Ok(rows);
+        }
         let statement = "SELECT * FROM outbox WHERE awaits_taken AND priority = 5 AND place <> 'forwarded' \
              AND NOT recalled AND \
              (place = 'waiting' AND (moment IS NULL OR moment <= $1) OR place = 'leased' AND moment <= $1) \
@@ -354,14 +489,15 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError> {
-        if of.is_empty() {
-            return Ok(Vec::new());
+        let (mut found, elsewhere) = at_hand(of, |sha256| Some((sha256, self.recent.body(sha256)?)));
+        if !elsewhere.is_empty() {
+            let statement = "SELECT sha256, size, bytes FROM body WHERE sha256 = ANY($1::bytea[])";
+            let bodies = self.all(sqlx::query(statement).bind(digests(&elsewhere)), |row| {
+                Ok((row.digest("sha256")?, kept::body(row)?))
+            });
+            found.extend(bodies.await?);
         }
-        let statement = sqlx::query("SELECT sha256, size, bytes FROM body WHERE sha256 = ANY($1::bytea[])");
-        self.all(statement.bind(digests(of)), |row| {
-            Ok((row.digest("sha256")?, kept::body(row)?))
-        })
-        .await
+        Ok(found)
     }
 
     async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
@@ -382,7 +518,8 @@ impl Transaction for PostgresTransaction {
 
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
         let statement = "UPDATE outbox SET place = 'waiting', moment = NULL, owner = NULL \
-             WHERE place = 'leased' AND owner = $1";
+             WHERE owner = $1 AND (place = 'leased' AND awaits_taken OR place = 'leased' AND NOT awaits_taken)";
+        self.recent.forget();
         run(&mut self.session, sqlx::query(statement).bind(owner.as_str())).await
     }
 
@@ -395,7 +532,8 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        save(&mut self.session, changes).await?;
+        let bodies_are_new = save(&mut self.session, changes).await?;
+        self.recent.follow(changes, bodies_are_new);
         if let Some(last) = changes.events.last() {
             self.head = Head {
                 seq: last.seq,
@@ -406,6 +544,13 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {
-        self.session.end("COMMIT").await
+        let Self {
+            session,
+            shared,
+            recent,
+            ..
+        } = *self;
+        // Before the connection is free for the next one.
+        session.end("COMMIT", || *shared.recent() = recent).await
     }
 }

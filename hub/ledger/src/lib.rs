@@ -21,6 +21,7 @@ pub mod memory;
 pub mod operator;
 pub mod outcome;
 pub mod query;
+pub mod recent;
 pub mod reorganise;
 mod replay;
 pub mod retention;

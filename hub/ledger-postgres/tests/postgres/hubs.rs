@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sqlx::{Executor as _, Row as _};
+use sqlx::{Executor as _, PgConnection, Row as _};
 use tokio::task::JoinSet;
 use truc_ledger::contract::kit::{Hub, deliveries};
 use truc_ledger::{ClaimRequest, HubId, LedgerError, Settings, Store as _, StoreError, SubmitOutcome};
 use truc_ledger_postgres::PostgresSettings;
 use truc_model::DeliveryUid;
+use truc_model::delivery::TransportStateName;
 
 use crate::bench::{Anew, fresh, opened, shell};
 
@@ -125,6 +126,68 @@ async fn leases_of_a_hub_that_is_gone_move_to_another() {
     other.confirm(&again).await;
     other.take("so", &deliveries(&again, "so")).await;
     other.sound().await;
+}
+
+/// What hubs do in turns is what one does: what another changed is not remembered as it was.
+#[tokio::test]
+async fn what_another_hub_changed_is_read_again() {
+    let settings = fresh().await;
+    let hubs = hubs(&settings).await;
+    let (one, other) = (&hubs[0], &hubs[1]);
+    let receipt = one.accept(one.document("1")).await;
+    let claimed = other.claim().await;
+    other.confirm(&claimed).await;
+    let of = deliveries(&claimed, "so");
+    assert_eq!(one.take("so", &of).await.taken, of);
+    assert_eq!(other.take("so", &of).await.repeated, of);
+    assert_eq!(one.take("so", &of).await.repeated, of);
+    assert!(one.claim().await.is_empty());
+    let states = other.states(receipt.document).await;
+    assert_eq!(states, [TransportStateName::Taken]);
+    one.sound().await;
+}
+
+/// A hub that is alone knows all messages and claims without asking. What a hand changes at the database's own shell
+/// it finds out all the same, as soon as the hand has committed; until then it waits for its turn.
+#[tokio::test]
+async fn what_a_hand_changed_is_read_again() {
+    let settings = fresh().await;
+    let hub = Hub::open(&Anew(settings.clone())).await;
+    for n in 0..6 {
+        hub.accept(hub.document(&n.to_string())).await;
+        hub.forward_all().await;
+    }
+    let mut shell = shell(&settings).await;
+    for n in 6..9 {
+        hub.accept(hub.document(&n.to_string())).await;
+        let by_hand = "BEGIN; UPDATE outbox SET place = 'waiting', moment = 9000000000000000, owner = NULL \
+             WHERE place = 'waiting'";
+        shell.execute(sqlx::raw_sql(by_hand)).await.unwrap();
+        let ledger = hub.ledger.clone();
+        let claim = tokio::spawn(async move {
+            let request = ClaimRequest::usual(HubId::new("hub-1"));
+            ledger.claim(request).await.unwrap().len()
+        });
+        until_somebody_waits_for_the_turn(&mut shell).await;
+        shell.execute(sqlx::raw_sql("COMMIT")).await.unwrap();
+        assert_eq!(claim.await.unwrap(), 0, "they were put off by hand");
+        let by_hand = "UPDATE outbox SET moment = NULL WHERE place = 'waiting'";
+        shell.execute(sqlx::raw_sql(by_hand)).await.unwrap();
+        assert_eq!(hub.forward_all().await.len(), 2);
+    }
+    hub.sound().await;
+}
+
+async fn until_somebody_waits_for_the_turn(shell: &mut PgConnection) {
+    loop {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+             AND objid = 'event'::regclass::oid";
+        let waiting: i64 = sqlx::query_scalar(waiting).fetch_one(&mut *shell).await.unwrap();
+        if waiting > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// A writer that stands still in its transaction (a frozen process, a machine that is gone) loses its turn.
