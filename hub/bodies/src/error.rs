@@ -29,6 +29,9 @@ pub enum BodyError {
     /// Another hub uses the directory.
     #[error("the directory of bodies is in use by another process")]
     InUse,
+    /// The directory is not the one that was opened: moved away, or its disk is not mounted any more.
+    #[error("the directory of bodies is not the one that was opened")]
+    Moved,
     /// An object has another size or digest than its name says: the disk or the bucket changed it.
     #[error("a stored body is damaged")]
     Damaged,

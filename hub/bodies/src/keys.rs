@@ -6,6 +6,7 @@
 //! unnamed/<system>/<sha256>.<size>.<seconds>     uploaded, and named by no submission yet
 //! pins/ab/<sha256>.<seconds>.<uuid>              about to be named
 //! condemned/<sha256>                             about to be removed
+//! probe                                          for a moment, when somebody looks whether the store works
 //! ```
 //!
 //! The records say all they say in their names: one listing reads them. Folders are few and stay.
@@ -94,6 +95,11 @@ pub(crate) fn pin(body: &Sha256, since: i64, id: Uuid) -> Path {
 pub(crate) fn read_pin(path: &Path, body: &Sha256) -> Option<i64> {
     let rest = path.filename()?.strip_prefix(&format!("{body}."))?;
     rest.split('.').next()?.parse().ok()
+}
+
+/// What a look at the store writes and deletes.
+pub(crate) fn probe() -> Path {
+    Path::from("probe")
 }
 
 pub(crate) fn condemned(body: &Sha256) -> Path {

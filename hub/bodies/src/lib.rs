@@ -19,8 +19,10 @@
 mod error;
 mod keys;
 pub mod limits;
+mod look;
 mod open;
 mod pin;
+mod probe;
 mod quota;
 mod remote;
 mod remove;
@@ -29,6 +31,7 @@ mod store;
 mod upload;
 
 pub use error::{BodyError, NamedError};
+pub use look::StoredBodies;
 pub use open::{BodyStream, LocalBody, OpenBody};
 pub use pin::Pin;
 pub use remote::{RETRY_FOR, S3Settings};

@@ -7,7 +7,7 @@ use truc_model::{BodyProblem, BodyProblemCode, Sha256, SystemId};
 
 use crate::error::BodyError;
 use crate::keys;
-use crate::limits::{PIN_HOLDS_S, PINS_MAX};
+use crate::limits::PIN_HOLDS_S;
 use crate::store::BodyStore;
 
 /// A body that is there, was uploaded by the system that names it, and stays until this is taken off or an hour has
@@ -125,23 +125,34 @@ impl BodyStore {
 
     /// Whether anybody holds a pin of `body`. Pins that have ended are taken off on the way.
     pub(crate) async fn is_pinned(&self, body: Sha256) -> Result<bool, BodyError> {
-        let now = self.now_s();
-        for meta in self.listing(&keys::pins(&body), PINS_MAX).await? {
-            match keys::read_pin(&meta.location, &body) {
-                Some(since) if now < since.saturating_add(PIN_HOLDS_S) => return Ok(true),
-                Some(_) => self.take_off(&meta.location).await?,
-                None => {}
+        let (now, max) = (self.now_s(), self.inner.bounds.pins);
+        let pins = self
+            .listing_of(&keys::pins(&body), max, |meta| {
+                Some((meta.location.clone(), keys::read_pin(&meta.location, &body)?))
+            })
+            .await?;
+        for (pin, since) in &pins {
+            if now < since.saturating_add(PIN_HOLDS_S) {
+                return Ok(true);
             }
+            self.take_off(pin).await?;
         }
-        Ok(false)
+        // Behind so many that have ended there may be one that holds: the next look sees it.
+        Ok(pins.len() >= max)
     }
 
     /// Takes off all pins: only where no other process can hold one.
     pub(crate) async fn forget_pins(&self) -> Result<(), BodyError> {
-        for meta in self.listing(&Path::from("pins"), PINS_MAX).await? {
-            self.take_off(&meta.location).await?;
+        let max = self.inner.bounds.pins;
+        loop {
+            let pins = self.listing(&Path::from("pins"), max).await?;
+            for meta in &pins {
+                self.take_off(&meta.location).await?;
+            }
+            if pins.len() < max {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 
     /// A submission of `system` names `body`: it no longer counts in the quota.

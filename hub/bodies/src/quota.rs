@@ -88,7 +88,7 @@ impl BodyStore {
 }
 
 /// Bytes that may still be written to the disk of `dir`.
-fn free(dir: &Path) -> Result<u64, BodyError> {
+pub(crate) fn free(dir: &Path) -> Result<u64, BodyError> {
     let disk = rustix::fs::statvfs(dir)
         .map_err(|error| BodyError::file("ask for room on the disk")(error.into()))?;
     Ok(disk.f_bavail.saturating_mul(disk.f_frsize))

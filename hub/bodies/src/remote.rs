@@ -334,3 +334,28 @@ fn trim(dir: &FilePath, max: u64) -> Result<(), BodyError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_of_any_size_has_no_more_parts_than_a_bucket_takes() {
+        let part = PART_BYTES as u64;
+        let edge = part * PARTS_MAX;
+        for (size, length, parts) in [
+            (part + 1, part, 2),
+            (edge - 1, part, PARTS_MAX),
+            (edge, part, PARTS_MAX),
+            (edge + 1, part + 1, PARTS_MAX),
+            (2 * edge, 2 * part, PARTS_MAX),
+            (2 * edge + 1, 2 * part + 1, PARTS_MAX),
+        ] {
+            assert_eq!(part_length(size), length, "{size}");
+            let count = size.div_ceil(part_length(size));
+            assert!(count <= parts, "{size}: {count} parts");
+        }
+        // No part is larger than a bucket takes (5 GiB) up to the largest object there (5 TiB).
+        assert!(part_length(5 << 40) <= 5 << 30);
+    }
+}

@@ -14,11 +14,11 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use object_store::{ObjectStoreExt as _, PutMode, UpdateVersion};
-use truc_model::{Sha256, crash};
+use truc_model::{Sha256, SystemId, crash};
 
 use crate::error::{BodyError, NamedError};
 use crate::keys::{self, Unnamed};
-use crate::limits::{CONDEMNED_LEASE_S, CONDEMNED_MAX, OWNERS_MAX, UNNAMED_MAX};
+use crate::limits::{CONDEMNED_LEASE_S, UNNAMED_MAX};
 use crate::staging;
 use crate::store::{BodyStore, Place};
 
@@ -116,13 +116,12 @@ impl BodyStore {
         self.erase(&keys::object(&body)).await?;
         self.drop_copy(body).await?;
         crash::reach("body-erased");
-        for unnamed in self.waiting_for(body).await? {
+        let owners = self.owners_of(body).await?;
+        for unnamed in self.waiting_of(&owners, body).await? {
             self.erase(&unnamed.path()).await?;
         }
-        for meta in self.listing(&keys::owners(&body), OWNERS_MAX).await? {
-            if keys::read_owner(&meta.location, &body).is_some() {
-                self.erase(&meta.location).await?;
-            }
+        for system in &owners {
+            self.erase(&keys::owner(&body, system)).await?;
         }
         self.erase(&keys::condemned(&body)).await?;
         Ok(if there { Removal::Removed } else { Removal::Absent })
@@ -140,7 +139,7 @@ impl BodyStore {
         };
         self.trim_copies().await?;
         let condemned = object_store::path::Path::from(keys::CONDEMNED);
-        for meta in self.listing(&condemned, CONDEMNED_MAX).await? {
+        for meta in self.listing(&condemned, self.inner.bounds.condemned).await? {
             if let Some(body) = keys::read_body(&meta.location) {
                 swept.count(self.remove(body, named).await?);
             }
@@ -226,17 +225,25 @@ impl BodyStore {
 
     /// Whether a system uploaded `body` not long ago and has not submitted it yet.
     async fn is_awaited(&self, body: Sha256) -> Result<bool, BodyError> {
-        let waiting = self.waiting_for(body).await?;
-        Ok(waiting.iter().any(|unnamed| self.is_fresh(unnamed)))
+        let owners = self.owners_of(body).await?;
+        let waiting = self.waiting_of(&owners, body).await?;
+        // Of more than are looked at nobody knows.
+        Ok(owners.len() >= self.inner.bounds.owners || waiting.iter().any(|unnamed| self.is_fresh(unnamed)))
     }
 
-    /// The records of systems that uploaded `body` and have not submitted it.
-    async fn waiting_for(&self, body: Sha256) -> Result<Vec<Unnamed>, BodyError> {
+    /// The systems that uploaded `body`.
+    async fn owners_of(&self, body: Sha256) -> Result<Vec<SystemId>, BodyError> {
+        self.listing_of(&keys::owners(&body), self.inner.bounds.owners, |meta| {
+            keys::read_owner(&meta.location, &body)
+        })
+        .await
+    }
+
+    /// The records of those of these systems that uploaded `body` and have not submitted it.
+    async fn waiting_of(&self, owners: &[SystemId], body: Sha256) -> Result<Vec<Unnamed>, BodyError> {
         let mut waiting = Vec::new();
-        for meta in self.listing(&keys::owners(&body), OWNERS_MAX).await? {
-            if let Some(system) = keys::read_owner(&meta.location, &body) {
-                waiting.append(&mut self.unnamed_of(&system).await?);
-            }
+        for system in owners {
+            waiting.append(&mut self.unnamed_of(system).await?);
         }
         waiting.retain(|unnamed| unnamed.body == body);
         Ok(waiting)

@@ -1,6 +1,6 @@
 //! The store: what it is made of, and the small steps that its parts share.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use truc_model::{Clock, Random, Sha256, SystemId};
 
 use crate::error::BodyError;
 use crate::keys;
-use crate::limits::SHARD_MAX;
+use crate::limits::Bounds;
 use crate::remote::{self, S3Settings};
 use crate::remove::Removing;
 use crate::upload::Session;
@@ -58,7 +58,9 @@ pub(crate) struct Inner {
     pub(crate) beginning: tokio::sync::Mutex<()>,
     pub(crate) sessions: Mutex<HashMap<(SystemId, Sha256), Arc<Session>>>,
     pub(crate) removing: Removing,
-    _lock: File,
+    pub(crate) bounds: Bounds,
+    /// The lock of the directory, held as long as this lives; `None` for one that only looks.
+    pub(crate) lock: Option<File>,
 }
 
 /// Where the objects are.
@@ -96,7 +98,7 @@ impl BodyStore {
             .map_err(BodyError::store("open its directory"))?;
         let objects: Arc<dyn ObjectStore> = Arc::new(quick.clone().with_fsync(true));
         let stores = (objects, Arc::new(quick) as _);
-        let store = Self::new(settings, stores, Place::Local, clock, random, lock);
+        let store = Self::over(settings, stores, Place::Local, clock, random, Some(lock));
         // Who held them in this directory is gone: the lock is ours.
         store.forget_pins().await?;
         Ok(store)
@@ -115,16 +117,23 @@ impl BodyStore {
         let lock = prepare(settings.dir.clone()).await?;
         let objects = remote::connect(s3)?;
         let stores = (Arc::clone(&objects), objects);
-        Ok(Self::new(settings, stores, Place::Remote, clock, random, lock))
+        Ok(Self::over(
+            settings,
+            stores,
+            Place::Remote,
+            clock,
+            random,
+            Some(lock),
+        ))
     }
 
-    fn new(
+    pub(crate) fn over(
         settings: Settings,
         (objects, pins): (Arc<dyn ObjectStore>, Arc<dyn ObjectStore>),
         place: Place,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
-        lock: File,
+        lock: Option<File>,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
@@ -137,7 +146,8 @@ impl BodyStore {
                 beginning: tokio::sync::Mutex::new(()),
                 sessions: Mutex::new(HashMap::new()),
                 removing: Removing::default(),
-                _lock: lock,
+                bounds: Bounds::default(),
+                lock,
             }),
         }
     }
@@ -172,21 +182,39 @@ impl BodyStore {
         let first = after.map_or(0, |after| after.as_bytes()[0]);
         let mut found: Vec<Listed> = Vec::new();
         for shard in first..=u8::MAX {
-            let mut here: Vec<Listed> = self
-                .listing(&keys::shard(shard), SHARD_MAX)
-                .await?
-                .iter()
-                .filter_map(listed)
-                .filter(|listed| after.is_none_or(|after| listed.sha256 > after))
-                .collect();
-            here.sort_by_key(|listed| listed.sha256);
-            found.append(&mut here);
-            if found.len() >= limit {
+            let room = limit - found.len();
+            if room == 0 {
                 break;
             }
+            found.append(&mut self.list_shard(shard, after, room).await?);
         }
-        found.truncate(limit);
         Ok(found)
+    }
+
+    /// The first `limit` bodies after `after` in one shard, however many it has: no more of them are held.
+    async fn list_shard(
+        &self,
+        shard: u8,
+        after: Option<Sha256>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, BodyError> {
+        let path = keys::shard(shard);
+        let mut objects = self.inner.objects.list(Some(&path));
+        let mut first = BTreeMap::new();
+        loop {
+            let listed = match objects.try_next().await {
+                Ok(Some(meta)) => listed(&meta),
+                Ok(None) | Err(object_store::Error::NotFound { .. }) => break,
+                Err(error) => return Err(BodyError::store("list objects")(error)),
+            };
+            if let Some(listed) = listed.filter(|listed| after.is_none_or(|after| listed.sha256 > after)) {
+                first.insert(listed.sha256, listed);
+                if first.len() > limit {
+                    first.pop_last();
+                }
+            }
+        }
+        Ok(first.into_values().collect())
     }
 
     pub(crate) fn now_s(&self) -> i64 {
@@ -216,6 +244,22 @@ impl BodyStore {
     ) -> Result<Vec<ObjectMeta>, BodyError> {
         let found = self.inner.objects.list(Some(path)).take(max).try_collect().await;
         match found {
+            Ok(found) => Ok(found),
+            Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
+            Err(error) => Err(BodyError::store("list objects")(error)),
+        }
+    }
+
+    /// What stands below a path and is of use, at most `max`: all of it is looked at, and no more is held.
+    pub(crate) async fn listing_of<T>(
+        &self,
+        path: &object_store::path::Path,
+        max: usize,
+        of_use: impl Fn(&ObjectMeta) -> Option<T>,
+    ) -> Result<Vec<T>, BodyError> {
+        let all = self.inner.objects.list(Some(path));
+        let useful = all.try_filter_map(|meta| std::future::ready(Ok(of_use(&meta))));
+        match useful.take(max).try_collect().await {
             Ok(found) => Ok(found),
             Err(object_store::Error::NotFound { .. }) => Ok(Vec::new()),
             Err(error) => Err(BodyError::store("list objects")(error)),

@@ -1,5 +1,6 @@
 //! Tests of the store on a local directory. Those against a bucket are in `tests/s3.rs`.
 
+mod bounds;
 mod removal;
 mod upload;
 

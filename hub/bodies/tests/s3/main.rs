@@ -259,6 +259,50 @@ async fn a_wire_that_breaks_while_a_body_is_stored_loses_nothing() {
 }
 
 #[tokio::test]
+async fn a_service_that_is_killed_while_a_body_is_stored_loses_nothing() {
+    for mut server in Server::all() {
+        let wire = Wire::to(server.address).await;
+        let mut s3 = server.settings("killed");
+        s3.endpoint = format!("http://{}", wire.address);
+        let hub = Hub::new(&s3, 1).await;
+        let system = who("so-tnmt");
+        let data = bytes(7, 3 * PART_BYTES + 500);
+        let (body, total) = (Sha256::of(&data), length(&data));
+        let Began::Writing(mut writer) = hub.store.begin(&system, body, total, From::Start).await.unwrap()
+        else {
+            panic!("it is there already");
+        };
+        writer.write(&data).await.unwrap();
+        let storing = tokio::spawn(writer.finish());
+        // In the second part: one is with the service, the others are not.
+        let half = i64::try_from(PART_BYTES + PART_BYTES / 2).unwrap();
+        while wire.passed() < half {
+            tokio::task::yield_now().await;
+        }
+        server.kill();
+        let broken = storing.await.unwrap();
+        assert!(
+            matches!(broken, Err(BodyError::Store { .. })),
+            "{}: {broken:?}",
+            server.name
+        );
+        assert!(hub.store.probe().await.is_err());
+        // Nobody sees a part of it, and what came is kept here.
+        assert!(hub.store.size(body).await.is_err());
+        server.start_again();
+        assert!(hub.store.probe().await.is_ok(), "{}", server.name);
+        assert_eq!(hub.store.size(body).await.unwrap(), None);
+        let all = UploadStatus::Partial { offset: total, total };
+        assert_eq!(hub.store.status(&system, body).await.unwrap(), all);
+        let Began::Writing(writer) = hub.store.begin(&system, body, total, From::Here).await.unwrap() else {
+            panic!("it is there already");
+        };
+        assert_eq!(writer.finish().await.unwrap(), Finished::Stored { size: total });
+        assert_eq!(hub.store.verify(body).await.unwrap(), Some(total));
+    }
+}
+
+#[tokio::test]
 async fn a_bucket_is_reached_by_tls_with_ring() {
     let server = Server::all().remove(0);
     let (address, pem) = wire::encrypted(server.address).await;

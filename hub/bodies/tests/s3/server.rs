@@ -11,13 +11,20 @@ use std::time::Duration;
 use serde::Deserialize;
 use truc_bodies::S3Settings;
 
+/// Which service, with what it takes to start it again.
+enum Kind {
+    Moto,
+    Versity(PathBuf),
+}
+
 /// A running service with one bucket. Ends with this value.
 pub(crate) struct Server {
+    kind: Kind,
     pub(crate) name: &'static str,
     pub(crate) address: SocketAddr,
     ready: Ready,
     child: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,6 +51,25 @@ impl Server {
             None => println!("SKIPPED: versitygw is not installed, the store is tried against moto alone"),
         }
         all
+    }
+
+    /// Kills it: nothing of it is finished.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again at the same address, with the same key. Moto has forgotten everything; the other has not.
+    pub(crate) fn start_again(&mut self) {
+        self.child = match &self.kind {
+            Kind::Moto => {
+                let key = [&self.ready.access_key_id, &self.ready.secret_access_key];
+                let port = self.address.port().to_string();
+                let arguments: Vec<String> = std::iter::once(&port).chain(key).cloned().collect();
+                start_moto(&arguments).0
+            }
+            Kind::Versity(program) => start_versity(program, self.folder.path(), self.address),
+        };
     }
 
     /// How it is reached, in a folder of its own in the bucket.
@@ -103,8 +129,21 @@ fn run(command: &mut Command) {
 }
 
 fn moto() -> Server {
+    let (child, ready) = start_moto(&[]);
+    Server {
+        kind: Kind::Moto,
+        name: "moto",
+        address: ready.endpoint.strip_prefix("http://").unwrap().parse().unwrap(),
+        ready,
+        child,
+        folder: tempfile::tempdir().unwrap(),
+    }
+}
+
+fn start_moto(arguments: &[String]) -> (Child, Ready) {
     let mut child = Command::new(python())
         .arg(root().join("tests/python/s3_server.py"))
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -115,13 +154,7 @@ fn moto() -> Server {
         .read_line(&mut line)
         .unwrap();
     let ready: Ready = serde_json::from_str(&line).unwrap();
-    Server {
-        name: "moto",
-        address: ready.endpoint.strip_prefix("http://").unwrap().parse().unwrap(),
-        ready,
-        child,
-        _folder: tempfile::tempdir().unwrap(),
-    }
+    (child, ready)
 }
 
 fn versitygw() -> Option<PathBuf> {
@@ -144,25 +177,9 @@ fn versity(program: &Path) -> Server {
         std::fs::create_dir_all(folder.path().join(made)).unwrap();
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let mut child = Command::new(program)
-        .args(["--access", "truc", "--secret", "a secret of the tests", "--quiet", "--port"])
-        .arg(port.to_string())
-        // The folder's disk may have no extended attributes.
-        .arg("posix")
-        .arg("--sidecar")
-        .arg(folder.path().join("meta"))
-        .arg(folder.path().join("data"))
-        .env("HOME", folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    while TcpStream::connect(port).is_err() {
-        assert!(child.try_wait().unwrap().is_none(), "versitygw ended");
-        std::thread::yield_now();
-    }
+    let child = start_versity(program, folder.path(), port);
     Server {
+        kind: Kind::Versity(program.to_owned()),
         name: "versitygw",
         address: port,
         ready: Ready {
@@ -172,6 +189,28 @@ fn versity(program: &Path) -> Server {
             bucket: "bodies".to_owned(),
         },
         child,
-        _folder: folder,
+        folder,
     }
+}
+
+fn start_versity(program: &Path, folder: &Path, port: SocketAddr) -> Child {
+    let mut child = Command::new(program)
+        .args(["--access", "truc", "--secret", "a secret of the tests", "--quiet", "--port"])
+        .arg(port.to_string())
+        // The folder's disk may have no extended attributes.
+        .arg("posix")
+        .arg("--sidecar")
+        .arg(folder.join("meta"))
+        .arg(folder.join("data"))
+        .env("HOME", folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    while TcpStream::connect(port).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "versitygw ended");
+        std::thread::yield_now();
+    }
+    child
 }

@@ -36,6 +36,11 @@ impl Wire {
         Self { address, left, task }
     }
 
+    /// Bytes that it passed on since it was last mended.
+    pub(crate) fn passed(&self) -> i64 {
+        i64::MAX - self.left.load(Ordering::SeqCst)
+    }
+
     /// Breaks after `bytes` more.
     pub(crate) fn breaks_after(&self, bytes: i64) {
         self.left.store(bytes, Ordering::SeqCst);
