@@ -288,12 +288,30 @@ alerts! {
         "The ledger's disk is nearly full.",
         "Giải phóng ổ đĩa hoặc mở rộng; xem truc retention run --dry-run.",
         "Make room or enlarge the disk; see truc retention run --dry-run.";
+    /// The store of bodies does not take or give.
+    BodyStoreAway = "body-store-away", Critical, Condition, ProvinceIt, Hub,
+        "Kho tệp lớn không ghi hoặc không đọc được; văn bản lớn phải chờ, văn bản khác vẫn đi.",
+        "The store of bodies cannot be written or read; large documents wait, the others go on.",
+        "Kiểm tra thư mục bodies.dir và ổ đĩa của nó, hoặc dịch vụ S3; trục tự tiếp tục.",
+        "See to bodies.dir and its disk, or to the S3 service; the hub goes on by itself.";
+    /// Little space is left on the disk of the store of bodies.
+    BodyDiskLow = "body-disk-low", Warning, Condition, ProvinceIt, Hub,
+        "Ổ đĩa của kho tệp lớn sắp đầy.",
+        "The disk of the store of bodies is nearly full.",
+        "Mở rộng ổ đĩa hoặc giảm thời gian lưu; xem truc retention run --dry-run.",
+        "Enlarge the disk or keep for less long; see truc retention run --dry-run.";
     /// The clock differs from the broker's.
     ClockOff = "clock-off", Warning, Condition, ProvinceIt, Hub,
         "Đồng hồ của trục lệch với đồng hồ của RabbitMQ.",
         "The hub's clock differs from RabbitMQ's.",
         "Đồng bộ giờ cả hai máy (chrony, systemd-timesyncd).",
         "Synchronise both machines (chrony, systemd-timesyncd).";
+    /// Another hub has this one's name.
+    HubNameTaken = "hub-name-taken", Critical, Happening, ProvinceIt, Hub,
+        "Hai tiến trình trục dùng chung một tên; tiến trình mất tên đã tự dừng.",
+        "Two hubs run under one name; the one that lost it has ended.",
+        "Đặt hub.name khác nhau cho mỗi trục rồi khởi động lại.",
+        "Give each hub its own hub.name and start it again.";
     /// The program has a defect.
     Defect = "defect", Critical, Happening, ProvinceIt, Hub,
         "Phần mềm trục gặp lỗi của chính nó.",

@@ -3,8 +3,8 @@
 
 mod bodies;
 mod broker;
+mod error;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,108 +14,30 @@ use tokio::task::JoinSet;
 use truc_directory::Directory;
 use truc_envelope::seal::Trust;
 use truc_ledger::alert::{AlertOrder, Raise};
-use truc_ledger::{HubId, Ledger, LedgerError, Note, Store, TrustInForce};
+use truc_ledger::{HubId, Ledger, Note, Store, TrustInForce};
 use truc_model::wire::Intake;
 use truc_model::{AlertKind, Clock, Random, SystemId, SystemRandom};
-use truc_transport::{AmqpBroker, Broker, BrokerError, Topology};
+use truc_transport::{AmqpBroker, Broker, Topology};
 
 pub use self::broker::{broker_config, broker_password};
+pub use self::error::AppError;
 use crate::alert::service::Alerts;
 use crate::alert::signal::{Bell, raised_by};
 use crate::config::{self, Config};
-use crate::deadlines::{self, DeadlinesFileError};
+use crate::deadlines;
 use crate::flow::bodies::{Bodies, LARGE_AT_ONCE};
 use crate::flow::clean::{CLEAN_EVERY, Cleaner};
-use crate::flow::deliver::{DeliverError, Deliverer};
+use crate::flow::deliver::Deliverer;
 use crate::flow::ingest::Intakes;
 use crate::flow::limits::Looker;
 use crate::flow::reorganise::Mover;
 use crate::flow::retention::Nightly;
 use crate::flow::rules::Rules;
-use crate::hubs::{Hubs, NameTaken};
+use crate::hubs::Hubs;
 use crate::inspect::{Pool, Program};
 use crate::queues::Queues;
 use crate::telemetry::{Event, emit};
 use crate::trust::{self, Change, FilesError};
-
-/// Why the hub cannot run.
-#[derive(Debug, thiserror::Error)]
-pub enum AppError {
-    /// The ledger.
-    #[error("the ledger cannot be used")]
-    Ledger(#[from] LedgerError),
-    /// The broker.
-    #[error("the broker cannot be used")]
-    Broker(#[from] BrokerError),
-    /// Another hub has this one's name.
-    #[error(transparent)]
-    Name(#[from] NameTaken),
-    /// The store of bodies or its HTTP service.
-    #[error("bodies apart cannot be served")]
-    Bodies(#[from] crate::web::WebError),
-    /// Delivering ended.
-    #[error("delivering ended")]
-    Deliver(#[from] DeliverError),
-    /// A file of trust anchors or revocation lists.
-    #[error("cannot read {path}")]
-    TrustFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The anchors or revocation lists do not read.
-    #[error("the trust anchors or revocation lists cannot be used")]
-    Trust(#[source] FilesError),
-    /// The stored directory does not read.
-    #[error("the directory in the ledger cannot be read: {0}")]
-    Directory(String),
-    /// The working calendar or the time limits do not read.
-    #[error("the working calendar or the time limits cannot be used")]
-    Deadlines(#[from] DeadlinesFileError),
-    /// The broker's address does not read.
-    #[error("broker.url cannot be used")]
-    Url(#[from] truc_transport::UrlError),
-    /// No password for the broker.
-    #[error(
-        "no password for the broker: set broker.password_file in the configuration, or TRUC_BROKER_PASSWORD"
-    )]
-    NoPassword,
-    /// The file that `ledger.password_file` names does not read.
-    #[error("cannot read the ledger's password in {path}")]
-    LedgerPassword {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The file that `broker.password_file` names does not read.
-    #[error("cannot read the broker's password in {path}")]
-    PasswordFile {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// A part of the hub ended although nobody stopped it.
-    #[error("a part of the hub ended by itself")]
-    PartEnded,
-    /// A task of the hub panicked.
-    #[error("a task of the hub failed")]
-    Task(#[from] tokio::task::JoinError),
-}
-
-impl From<FilesError> for AppError {
-    fn from(error: FilesError) -> Self {
-        match error {
-            FilesError::Read { path, source } => Self::TrustFile { path, source },
-            FilesError::Unusable { .. } => Self::Trust(error),
-        }
-    }
-}
 
 /// Opens the ledger's store, without starting its writer.
 ///
@@ -277,6 +199,7 @@ impl App {
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
             rules: rules_out.clone(),
+            bodies: bodies.as_ref().map(|bodies| bodies.store.clone()),
             orders: alert_orders,
         };
         let alerts_stop = stop.clone();
@@ -384,10 +307,7 @@ impl App {
             Ok(())
         });
         let hubs_stop = stop.clone();
-        parts.spawn(async move {
-            hubs.watch(hubs_stop).await;
-            Ok(())
-        });
+        parts.spawn(async move { Ok(hubs.watch(hubs_stop).await?) });
         let nightly = Nightly {
             ledger: ledger.clone(),
             clock: Arc::clone(&clock),
@@ -473,8 +393,14 @@ impl App {
             hub: &config.hub.name,
         });
         parts.shutdown().await;
-        if result.is_err() {
-            last_words = Some(Raise::new(AlertKind::Defect, hub.as_str()).with("part", "ended"));
+        match &result {
+            Ok(()) => {}
+            Err(AppError::Name(taken)) => {
+                last_words = raised_by(&Event::NameTaken { hub: &taken.name }, hub.as_str());
+            }
+            Err(_) => {
+                last_words = Some(Raise::new(AlertKind::Defect, hub.as_str()).with("part", "ended"));
+            }
         }
         if let Some(raise) = last_words {
             // Whoever runs next sends it. A ledger that does not take it now is told of elsewhere.

@@ -5,6 +5,8 @@
 //! beside another that holds it. That is also how the others see that a hub is gone: they end its leases, which
 //! would else run for `delivery.lease_s` and keep its inboxes waiting.
 //!
+//! A hub that finds its name with another while it runs ends: see [`Hubs::watch`].
+//!
 //! Nothing here decides what is true. A hub that lives and has lost the broker for a while may find its leases ended:
 //! then a message can go out twice, under one delivery id, which the recipient recognises. And without the broker's word
 //! leases run out by themselves.
@@ -35,8 +37,9 @@ pub const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// node of the broker.
 pub const GONE_AFTER: Duration = Duration::from_secs(4);
 
-/// How often in a row a running hub finds its name with another before it says so.
-pub const TAKEN_LOOKS: u32 = 15;
+/// How often in a row a running hub finds its name with another before it gives way: longer than its own former
+/// connection can hold the name after it broke.
+pub const TAKEN_LOOKS: u32 = 10;
 
 /// How many starts of hubs, the latest, tell which hubs there are.
 pub const STARTS_MAX: usize = 64;
@@ -102,21 +105,28 @@ impl Hubs {
     }
 
     /// Holds the name after each new connection, and ends the leases of hubs that are gone, until `stop` says so.
-    pub async fn watch(self, mut stop: watch::Receiver<bool>) {
+    ///
+    /// # Errors
+    /// [`NameTaken`] when another hub holds the name while this one runs: it took it when this one's connection was
+    /// lost. Two that lease under one name take each other's work for their own, so the one without the name ends.
+    pub async fn watch(self, mut stop: watch::Receiver<bool>) -> Result<(), NameTaken> {
         let mut taken = 0;
         let mut others = Others::default();
         loop {
             tokio::select! {
                 biased;
-                () = stopped(&mut stop) => return,
+                () = stopped(&mut stop) => return Ok(()),
                 () = sleep(LOOK_EVERY) => {}
             }
             match self.broker.hold_name(&self.name).await {
                 Ok(NameHold::Ours) => taken = 0,
                 Ok(NameHold::Others) => {
                     taken += 1;
-                    if taken % TAKEN_LOOKS == 0 {
+                    if taken >= TAKEN_LOOKS {
                         emit(Event::NameTaken { hub: &self.name });
+                        return Err(NameTaken {
+                            name: self.name.clone(),
+                        });
                     }
                 }
                 // It is told of elsewhere.

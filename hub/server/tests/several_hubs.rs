@@ -17,7 +17,7 @@ use truc_model::{
 };
 use truc_server::config::Config;
 use truc_server::flow::retention::{HUB_WHO, sweep};
-use truc_server::hubs::{GONE_AFTER, Hubs, LOOK_EVERY, NAME_PATIENCE, NameTaken};
+use truc_server::hubs::{GONE_AFTER, Hubs, LOOK_EVERY, NAME_PATIENCE, NameTaken, TAKEN_LOOKS};
 use truc_transport::{Broker, MemoryBroker, NameHold};
 
 const BEGIN: &str = "2026-03-02T02:00:00Z";
@@ -139,7 +139,41 @@ async fn leases_of_a_hub_that_is_gone_end_and_those_of_one_that_lives_do_not() {
     tokio::time::sleep(GONE_AFTER * 5).await;
     assert_eq!(claimed(&ledger, "hub-2").await, 0);
     stop.send_replace(true);
-    watching.await.unwrap();
+    assert_eq!(watching.await.unwrap(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_lost_its_name_to_another_ends_and_one_that_gets_it_back_does_not() {
+    let ours = MemoryBroker::new();
+    let theirs = ours.as_user("truc");
+    let broker: Arc<dyn Broker> = Arc::new(ours.as_user("truc"));
+    let hubs = Hubs::new(Arc::clone(&broker), ledger(&clock()), "hub-1");
+    // Another took it while this one's connection was away: as after a break of the network.
+    assert_eq!(theirs.hold_name("hub-1").await, Ok(NameHold::Ours));
+    let (_stop, stopping) = watch::channel(false);
+    let watching = tokio::spawn(hubs.watch(stopping.clone()));
+    tokio::time::sleep(LOOK_EVERY * (TAKEN_LOOKS - 1) + LOOK_EVERY / 2).await;
+    assert!(!watching.is_finished());
+    // A broker that is away for a moment says nothing, and ends nobody.
+    ours.go_down("away");
+    tokio::time::sleep(LOOK_EVERY * 3).await;
+    assert!(!watching.is_finished());
+    ours.come_up();
+    // Its hold went with its connection: this one has its name again.
+    assert_eq!(broker.hold_name("hub-1").await, Ok(NameHold::Ours));
+    tokio::time::sleep(LOOK_EVERY * TAKEN_LOOKS).await;
+    assert!(!watching.is_finished());
+    watching.abort();
+
+    broker.close().await;
+    let other = ours.as_user("truc");
+    let third: Arc<dyn Broker> = Arc::new(ours.as_user("truc"));
+    assert_eq!(other.hold_name("hub-1").await, Ok(NameHold::Ours));
+    let begun = tokio::time::Instant::now();
+    let name = "hub-1".to_owned();
+    let ended = Hubs::new(third, ledger(&clock()), "hub-1").watch(stopping).await;
+    assert_eq!(ended, Err(NameTaken { name }));
+    assert_eq!(begun.elapsed(), LOOK_EVERY * TAKEN_LOOKS);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
+use truc_bodies::BodyStore;
 use truc_ledger::alert::{ALERT_ORDERS_MAX, AlertKey, AlertOrder, ClearCause, Raise};
 use truc_ledger::{HubId, Ledger, LedgerError};
 use truc_model::{AlertKind, Clock, Random, Severity};
@@ -44,6 +45,8 @@ pub struct Alerts {
     pub random: Arc<dyn Random>,
     /// The rules in force.
     pub rules: watch::Receiver<Arc<Rules>>,
+    /// The store of bodies, where this hub has one.
+    pub bodies: Option<BodyStore>,
     /// Where the [`super::signal::Bell`] rings.
     pub orders: mpsc::Receiver<AlertOrder>,
 }
@@ -73,6 +76,7 @@ impl Alerts {
             clock,
             random,
             rules,
+            bodies,
             mut orders,
         } = self;
         let settings = Arc::new(config.alert.clone());
@@ -97,6 +101,7 @@ impl Alerts {
                 broker,
                 Arc::clone(&clock),
                 rules,
+                bodies,
             ),
             config,
             ledger,

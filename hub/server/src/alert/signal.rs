@@ -102,6 +102,7 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         Event::DeadLetters { waiting } => {
             Some(Raise::new(AlertKind::DeadLetter, DEAD_QUEUE).with("waiting", waiting))
         }
+        Event::NameTaken { .. } => of_hub(AlertKind::HubNameTaken),
         Event::StopCutShort { parts } => {
             of_hub(AlertKind::StopCutShort).map(|raise| raise.with("parts", parts))
         }
@@ -132,12 +133,13 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         | Event::Submission { .. }
         | Event::InboxLost { .. }
         | Event::Limits { .. } => None,
-        // Looked at again and again: inboxes that take nothing, publishes that fail, the broker's state.
+        // Looked at again and again: inboxes that take nothing, publishes that fail, the broker's state, the store
+        // of bodies.
         Event::NotTaken { .. }
-        | Event::NameTaken { .. }
         | Event::HubGone { .. }
         | Event::PublishFailed { .. }
         | Event::Broker { .. }
+        | Event::BodyStoreFault { .. }
         | Event::BrokerAwaited { .. } => None,
         // Nothing is wrong, or it mends itself: a worker is replaced, a message comes again.
         Event::Started { .. }
@@ -150,9 +152,10 @@ pub fn raised_by(event: &Event<'_>, hub: &str) -> Option<Raise> {
         | Event::NotCleaned { .. }
         | Event::Retention { .. }
         | Event::BodiesServed { .. }
+        | Event::BodiesCertificate
+        | Event::BodiesCertificateKept { .. }
         | Event::BodyStored { .. }
         | Event::BodyRefused { .. }
-        | Event::BodyStoreFault { .. }
         | Event::BodyUnreadable { .. }
         | Event::BodiesLeft { .. }
         | Event::BodiesSwept { .. }

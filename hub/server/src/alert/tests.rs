@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use truc_bodies::BodyStore;
 use truc_directory::Directory;
 use truc_ledger::alert::{AlertFilter, AlertOrder, Raise};
 use truc_ledger::{EventKind, Ledger, MemoryStore, Settings, StoreError};
@@ -94,6 +95,10 @@ impl World {
     }
 
     fn start(&self, config: Config) -> Hub {
+        self.start_with(config, None)
+    }
+
+    fn start_with(&self, config: Config, bodies: Option<BodyStore>) -> Hub {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(config.hub.name.len() as u64));
         let ledger = Ledger::start(
@@ -115,6 +120,7 @@ impl World {
             clock,
             random,
             rules,
+            bodies,
             orders,
         };
         Hub {
@@ -411,4 +417,46 @@ async fn the_command_tries_every_channel_and_says_what_came_back() {
     assert_eq!(good.waiting(), 0);
     let trouble = ask("truc alert test --channel none").await.unwrap_err();
     assert!(trouble.next.contains("good, bad"), "{trouble}");
+}
+
+#[tokio::test]
+async fn a_store_of_bodies_that_fails_is_told_and_its_all_clear_too() {
+    let world = World::new();
+    let room = Server::start().await;
+    let mut config = world.config("hub-1", vec![world.webhook("room", &room)]);
+    config.alert.watch_s = 1;
+    config.alert.bodies_away_s = 0;
+    config.alert.bodies_disk_warning_mb = 0;
+    config.alert.rules = vec![Rule {
+        kinds: vec![AlertKind::BodyStoreAway],
+        severity: truc_model::Severity::Info,
+        systems: vec![],
+        agencies: vec![],
+        channels: vec!["room".to_owned()],
+    }];
+    let (here, elsewhere) = (world.dir.path().join("bodies"), world.dir.path().join("away"));
+    config.bodies.dir = here.clone();
+    config.bodies.disk_floor_mb = 0;
+    let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+    let random = Arc::new(SeededRandom::new(9));
+    let store = BodyStore::open_local(config.bodies.settings(), clock, random).await;
+    let hub = world.start_with(config, Some(store.unwrap()));
+    std::fs::rename(&here, &elsewhere).unwrap();
+    let open = async |kind| {
+        while hub.open().await.contains(&AlertKind::BodyStoreAway) != kind {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        hub.routed().await;
+    };
+    within(open(true)).await;
+    world.clock.advance(30);
+    let told = within(room.next()).await.json();
+    assert_eq!(told["kind"], "body-store-away");
+    assert_eq!(subjects(&told), ["raised hub-1"]);
+    std::fs::rename(&elsewhere, &here).unwrap();
+    within(open(false)).await;
+    world.clock.advance(30);
+    let told = within(room.next()).await.json();
+    assert_eq!(subjects(&told), ["cleared hub-1"]);
+    hub.end().await;
 }

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::sync::watch;
+use truc_bodies::BodyStore;
 use truc_directory::SystemStatus;
 use truc_ledger::alert::{AlertFilter, AlertKey, AlertOrder, AlertRow, ClearCause, InboxTrouble, Raise};
 use truc_ledger::query::PAGE_MAX;
@@ -24,6 +25,7 @@ use truc_transport::{Broker, BrokerState};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer as _;
 
+use super::bodies::BodiesLook;
 use crate::config::Config;
 use crate::flow::rules::Rules;
 
@@ -40,16 +42,18 @@ const SELDOM: u64 = 10;
 const CLOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// Bytes of a megabyte.
-const MB: u64 = 1 << 20;
+pub(super) const MB: u64 = 1 << 20;
 
 /// States of affairs of one hub. When a hub is no more, nobody confirms them, and they settle.
-const OF_ONE_HUB: [AlertKind; 7] = [
+const OF_ONE_HUB: [AlertKind; 9] = [
     AlertKind::BrokerAway,
     AlertKind::BrokerBlocked,
     AlertKind::QueuesMissing,
     AlertKind::RulesKept,
     AlertKind::LedgerUnavailable,
     AlertKind::DiskLow,
+    AlertKind::BodyStoreAway,
+    AlertKind::BodyDiskLow,
     AlertKind::ClockOff,
 ];
 
@@ -67,6 +71,7 @@ pub struct Watcher {
     broker: Arc<dyn Broker>,
     clock: Arc<dyn Clock>,
     rules: watch::Receiver<Arc<Rules>>,
+    bodies: BodiesLook,
     looks: u64,
     /// Since when the broker is away, or takes no publishes.
     away_since: Option<Timestamp>,
@@ -119,8 +124,10 @@ impl Watcher {
         broker: Arc<dyn Broker>,
         clock: Arc<dyn Clock>,
         rules: watch::Receiver<Arc<Rules>>,
+        bodies: Option<BodyStore>,
     ) -> Self {
         Self {
+            bodies: BodiesLook::new(bodies),
             config,
             ledger,
             broker,
@@ -145,6 +152,11 @@ impl Watcher {
         let hub = self.config.hub.name.clone();
         if let Some(disk) = self.disk().await {
             found.one(AlertKind::DiskLow, &hub, disk);
+        }
+        let bodies = self.bodies.look(&self.config, self.clock.now()).await;
+        found.one(AlertKind::BodyStoreAway, &hub, bodies.away);
+        if let Some(low) = bodies.low {
+            found.one(AlertKind::BodyDiskLow, &hub, low);
         }
         if self.looks.is_multiple_of(SELDOM) {
             self.seldom = Seldom {
@@ -464,7 +476,7 @@ fn key(row: &AlertRow) -> AlertKey {
 }
 
 /// How bad it is that a quantity is below these.
-fn low<N: PartialOrd>(value: N, warning: N, critical: N) -> Option<Severity> {
+pub(super) fn low<N: PartialOrd>(value: N, warning: N, critical: N) -> Option<Severity> {
     if value < critical {
         Some(Severity::Critical)
     } else if value < warning {
@@ -484,7 +496,7 @@ fn short(digest: &Sha256) -> String {
     digest.to_string().chars().take(16).collect()
 }
 
-fn seconds(count: u64) -> SignedDuration {
+pub(super) fn seconds(count: u64) -> SignedDuration {
     SignedDuration::from_secs(i64::try_from(count).unwrap_or(i64::MAX))
 }
 

@@ -52,7 +52,11 @@ pub(super) async fn start(
     let Some(listener) = web::bind(&config.bodies).await? else {
         return Ok(());
     };
-    let login = BrokerLogin::new(broker_config(config, "login")?);
+    let renew = {
+        let config = config.clone();
+        move || broker_config(&config, "login").ok()
+    };
+    let login = BrokerLogin::new(broker_config(config, "login")?, Arc::new(renew));
     let service = Arc::new(Service::new(
         bodies.store.clone(),
         Logins::new(Arc::new(login), Arc::clone(&bodies.clock), random),

@@ -32,7 +32,7 @@ pub fn broker_password(config: &Config) -> Result<String, AppError> {
 /// How the hub reaches the broker.
 ///
 /// # Errors
-/// [`AppError::NoPassword`], or a URL that does not read.
+/// [`AppError::NoPassword`], [`AppError::BrokerCa`], or a URL that does not read.
 pub fn broker_config(config: &Config, purpose: &str) -> Result<BrokerConfig, AppError> {
     let settings = &config.broker;
     let url: Url = with_password(&settings.url, &broker_password(config)?).parse()?;
@@ -44,6 +44,13 @@ pub fn broker_config(config: &Config, purpose: &str) -> Result<BrokerConfig, App
     broker.confirm_timeout = Duration::from_millis(settings.confirm_timeout_ms);
     broker.publish_window = settings.publish_window;
     broker.max_body_bytes = config.intake.max_body_bytes;
+    if !settings.ca.as_os_str().is_empty() {
+        let pem = std::fs::read_to_string(&settings.ca).map_err(|source| AppError::BrokerCa {
+            path: settings.ca.clone(),
+            source,
+        })?;
+        broker.tls.ca_pem = Some(pem);
+    }
     Ok(broker)
 }
 

@@ -200,6 +200,9 @@ impl From<AppError> for Trouble {
             AppError::Bodies(_) => {
                 "correct [bodies] in the configuration; the log names the file, address or bucket"
             }
+            AppError::BrokerCa { .. } => {
+                "name in broker.ca a PEM file with the authority of the broker's certificate"
+            }
             AppError::Url(_) => "correct broker.url in the configuration",
             AppError::Deliver(_) | AppError::Task(_) | AppError::PartEnded => {
                 "see the log; the hub can be started again, nothing accepted is lost"

@@ -1,5 +1,6 @@
 //! `truc ledger …`: does it balance, is it whole, what happened to the hub itself.
 
+mod apart;
 mod events;
 
 use std::io::{IsTerminal as _, Write as _};
@@ -12,6 +13,10 @@ use super::Context;
 use super::answer::{Answer, Exit, Trouble};
 use super::show::{Facts, Table, number};
 use super::words::{self, Opened};
+use crate::app::AppError;
+use crate::web;
+
+use self::apart::{Apart, How};
 
 /// `truc ledger …`.
 #[derive(Debug, Subcommand)]
@@ -23,7 +28,7 @@ pub enum Command {
     Balance(BalanceOptions),
     /// Check the chain of events, the states against a replay, and the bodies
     #[command(
-        after_help = "Examples:\n  truc ledger verify\n  truc ledger verify --bodies                every stored packet against its digest; takes long\n\nReads only; a running hub is not disturbed. Exit 1 on any difference."
+        after_help = "Examples:\n  truc ledger verify\n  truc ledger verify --bodies                every packet in the ledger against its digest; takes long\n  truc ledger verify --bodies=read           those in the store of bodies are read, too\n\nPackets apart are looked for in the store of bodies, by their size, and with =read by their\ndigest. Reads only; a running hub is not disturbed. Exit 1 on any difference."
     )]
     Verify(VerifyArguments),
     /// What happened to the hub itself, newest first: starts, changes of directory, systems and trust
@@ -50,9 +55,10 @@ pub struct BalanceOptions {
 /// Options of `truc ledger verify`.
 #[derive(Debug, Clone, Args)]
 pub struct VerifyArguments {
-    /// Every stored packet against its digest, not a sample
-    #[arg(long)]
-    pub bodies: bool,
+    /// Every packet in the ledger against its digest, not a sample; those apart against the store of bodies: their
+    /// size, with `=read` their digest, too
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "look")]
+    pub bodies: Option<How>,
 }
 
 /// Does what the command says.
@@ -63,7 +69,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
     let opened = Opened::open(context).await?;
     match command {
         Command::Balance(options) => balance(&opened, &options).await,
-        Command::Verify(options) => verify(&opened, &options).await,
+        Command::Verify(options) => verify(context, &opened, &options).await,
         Command::Events(options) => events::list(&opened, &options).await,
     }
 }
@@ -169,14 +175,22 @@ fn json_of(opened: &Opened, row: &BalanceRow) -> serde_json::Value {
 /// Without `--bodies` every so many are read.
 const SAMPLE: u64 = 100;
 
-async fn verify(opened: &Opened, options: &VerifyArguments) -> Result<Answer, Trouble> {
-    let bodies = if options.bodies {
-        Bodies::All
-    } else {
-        Bodies::EveryNth(SAMPLE)
+async fn verify(context: &Context, opened: &Opened, options: &VerifyArguments) -> Result<Answer, Trouble> {
+    let bodies = match options.bodies {
+        Some(_) => Bodies::All,
+        None => Bodies::EveryNth(SAMPLE),
     };
     let head = opened.ledger.head().await?;
     let report = with_progress(head.seq, opened.ledger.verify(&VerifyOptions { bodies })).await?;
+    let apart = match options.bodies {
+        Some(how) if report.apart > 0 => {
+            let config = context.config()?;
+            let store = web::look_into_store(&config.bodies, context.clock.clone(), context.random.clone())
+                .map_err(AppError::from)?;
+            with_progress(head.seq, apart::look(&opened.ledger, &store, how)).await?
+        }
+        _ => Apart::default(),
+    };
     let mut facts = Facts::default();
     facts.add(
         "Sự kiện",
@@ -184,19 +198,23 @@ async fn verify(opened: &Opened, options: &VerifyArguments) -> Result<Answer, Tr
     );
     facts.add("Văn bản", number(report.documents));
     facts.add("Nơi nhận", number(report.recipients));
-    let sample = if options.bodies {
-        String::new()
-    } else {
-        format!(" (mẫu 1/{SAMPLE}; tất cả: --bodies)")
+    let sample = match options.bodies {
+        Some(_) => String::new(),
+        None => format!(" (mẫu 1/{SAMPLE}; tất cả: --bodies)"),
     };
     facts.add("Gói tin đối chiếu", format!("{}{sample}", number(report.bodies)));
+    facts.add("Gói tin trong kho", apart.line(options.bodies, report.apart));
     facts.add(
         "Đầu chuỗi",
         format!("{} {}", number(report.head.seq), report.head.hash),
     );
-    let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
+    let of_ledger = report.findings.iter().map(ToString::to_string);
+    let findings: Vec<String> = of_ledger
+        .chain(apart.findings.iter().map(ToString::to_string))
+        .collect();
+    let is_sound = findings.is_empty();
     let mut text = facts.text();
-    if report.is_sound() {
+    if is_sound {
         text.push_str("\n\nSổ cái NGUYÊN VẸN. Ghi lại dòng «Đầu chuỗi» ở nơi khác để lần sau đối chiếu.");
     } else {
         text.push_str(&format!(
@@ -206,17 +224,28 @@ async fn verify(opened: &Opened, options: &VerifyArguments) -> Result<Answer, Tr
         for finding in &findings {
             text.push_str(&format!("\n  LỖI  {}", super::show::one_line(finding)));
         }
-        text.push_str("\n→ Dừng trục, giữ nguyên tệp sổ cái, báo người phụ trách; khôi phục từ bản sao lưu gần nhất còn nguyên vẹn.");
+        if !report.is_sound() {
+            text.push_str("\n→ Dừng trục, giữ nguyên tệp sổ cái, báo người phụ trách; khôi phục từ bản sao lưu gần nhất còn nguyên vẹn.");
+        }
+        if !apart.findings.is_empty() {
+            text.push_str("\n→ Kho tệp lớn: kiểm tra ổ đĩa của bodies.dir hoặc kho S3, khôi phục các tệp được nêu từ bản sao lưu của kho.");
+        }
     }
     Answer::ending(
-        Exit::unless_finding(report.is_sound()),
+        Exit::unless_finding(is_sound),
         text,
         &json!({
-            "sound": report.is_sound(),
+            "sound": is_sound,
             "events": report.events,
             "documents": report.documents,
             "recipients": report.recipients,
             "bodies": report.bodies,
+            "apart": {
+                "kept": report.apart,
+                "looked_at": apart.looked_at,
+                "bytes": apart.bytes,
+                "read": apart.read,
+            },
             "head": { "seq": report.head.seq, "hash": report.head.hash },
             "findings": findings,
         }),

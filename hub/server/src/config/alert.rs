@@ -57,6 +57,10 @@ pub struct Alert {
     pub disk_warning_mb: u64,
     /// Free space on the ledger's disk: critical.
     pub disk_critical_mb: u64,
+    /// How long the store of bodies may fail.
+    pub bodies_away_s: u64,
+    /// Free space on its disk: a warning. Critical is below `bodies.disk_floor_mb`.
+    pub bodies_disk_warning_mb: u64,
     /// Seconds the clock may differ from the broker's.
     pub clock_off_s: u64,
     /// Begin of the quiet hours, Viet Nam time.

@@ -79,6 +79,8 @@ pub struct Broker {
     pub more_management_urls: Vec<String>,
     /// File with the password; empty takes `TRUC_BROKER_PASSWORD`.
     pub password_file: PathBuf,
+    /// PEM file of authorities for its certificate, besides the system's.
+    pub ca: PathBuf,
     /// Type of the queues.
     pub queue_type: QueueType,
     /// Interval of heartbeats.

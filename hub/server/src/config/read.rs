@@ -109,6 +109,7 @@ fn make_absolute(config: &mut Config, folder: &Path) {
         }
     };
     absolute(&mut config.broker.password_file);
+    absolute(&mut config.broker.ca);
     absolute(&mut config.limits.calendar);
     absolute(&mut config.limits.file);
     config.seal.anchors.iter_mut().for_each(absolute);

@@ -306,20 +306,40 @@ impl Stage {
             .doing("reading the directory")
     }
 
-    /// `amqp://` address of a system's own account.
+    /// `amqp://` address of a system's own account; `amqps://` where the hub itself speaks so.
     #[must_use]
     pub fn amqp_url(&self, system: &Connected) -> String {
         format!(
-            "amqp://{}:{}@{}/{}",
-            system.id, system.password, self.amqp, self.vhost
+            "{}://{}:{}@{}/{}",
+            self.scheme(),
+            system.id,
+            system.password,
+            self.amqp,
+            self.vhost
         )
     }
 
-    /// `http://` address of the hub's service of large bodies; empty when there is none.
+    fn scheme(&self) -> &str {
+        self.config
+            .broker
+            .url
+            .split_once("://")
+            .map_or("amqp", |(scheme, _)| scheme)
+    }
+
+    /// `http://` address of the hub's service of large bodies, `https://` where it has a certificate; empty when there
+    /// is none.
     #[must_use]
     pub fn bodies_url(&self) -> String {
-        let listen = self.config.bodies.listen();
-        listen.map_or_else(String::new, |listen| format!("http://{listen}"))
+        let bodies = &self.config.bodies;
+        let scheme = if bodies.certificate.as_os_str().is_empty() {
+            "http"
+        } else {
+            "https"
+        };
+        bodies
+            .listen()
+            .map_or_else(String::new, |listen| format!("{scheme}://{listen}"))
     }
 
     /// `host:port` of the broker's further nodes.
@@ -337,9 +357,13 @@ impl Stage {
             .amqp_url(system)
             .parse()
             .doing("reading the broker's address")?;
-        let config = BrokerConfig::new(url, format!("stage {}", system.id))
+        let mut config = BrokerConfig::new(url, format!("stage {}", system.id))
             .with_more_hosts(&self.more_hosts)
             .doing("reading the broker's further hosts")?;
+        if !self.config.broker.ca.as_os_str().is_empty() {
+            let pem = std::fs::read_to_string(&self.config.broker.ca).doing("reading an authority")?;
+            config.tls.ca_pem = Some(pem);
+        }
         AmqpBroker::connect(config).await.doing("connecting")
     }
 
@@ -387,16 +411,20 @@ impl Stage {
         let file = system.folder.join("folder.toml");
         let quoted = |path: &Path| toml::Value::from(path.display().to_string()).to_string();
         let text = format!(
-            "dir = {}\nsystem = \"{}\"\nbroker = \"amqp://{}/{}\"\nkey = {}\ncertificate = {}\npoll_ms = 100\n\
-             more_broker_hosts = {:?}\nbodies = {:?}\n",
+            "dir = {}\nsystem = \"{}\"\nbroker = \"{}://{}/{}\"\nkey = {}\ncertificate = {}\npoll_ms = 100\n\
+             more_broker_hosts = {:?}\nbodies = {:?}\nbroker_ca = {}\nbodies_ca = {}\n",
             quoted(&system.folder),
             system.id,
+            self.scheme(),
             self.amqp,
             self.vhost,
             quoted(&system.key_file),
             quoted(&system.certificate_file),
             self.more_hosts,
             self.bodies_url(),
+            // Who signed for the broker signed for the hub's service, too.
+            quoted(&self.config.broker.ca),
+            quoted(&self.config.broker.ca),
         );
         std::fs::write(&file, text).doing("writing an adapter's configuration")?;
         let mut command = Command::new(self.programs.join("truc-folder"));

@@ -344,3 +344,6 @@ impl MayRead for Rows {
         Ok(self.0.may_read(&who).await?)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

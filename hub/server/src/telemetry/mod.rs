@@ -219,6 +219,13 @@ pub enum Event<'a> {
         /// Whether by TLS.
         encrypted: bool,
     },
+    /// A renewed certificate of that service is in force.
+    BodiesCertificate,
+    /// Its certificate's files changed and cannot be used: the old one stays in force.
+    BodiesCertificateKept {
+        /// Why.
+        error: &'a crate::web::WebError,
+    },
     /// A body came in whole.
     BodyStored {
         /// From whom.
@@ -344,7 +351,7 @@ pub fn emit(event: Event<'_>) {
         Event::NameTaken { hub } => {
             tracing::error!(
                 hub,
-                "another hub runs under this name: give each its own hub.name"
+                "another hub runs under this name, this one ends: give each its own hub.name"
             );
         }
         Event::HubGone { hub, leases } => {
@@ -449,6 +456,11 @@ pub fn emit(event: Event<'_>) {
         Event::BodiesServed { address, encrypted } => {
             tracing::info!(%address, encrypted, "bodies are served by HTTP");
         }
+        Event::BodiesCertificate => tracing::info!("renewed certificate of the service of bodies in force"),
+        Event::BodiesCertificateKept { error } => tracing::error!(
+            error = %chain(error),
+            "certificate of the service of bodies cannot be renewed, the old one stays in force"
+        ),
         Event::BodyStored { system, size } => tracing::info!(%system, size, "body stored"),
         Event::BodyRefused { system, code } => {
             let system = system.map(SystemId::as_str).unwrap_or_default();

@@ -12,16 +12,15 @@ use axum::Extension;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use rustls_pki_types::pem::PemObject as _;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, MissedTickBehavior, Sleep, interval};
 use tokio_rustls::TlsAcceptor;
 
-use super::{Service, WebError, read};
+use super::certificate::{Certificate, RENEW_EVERY};
+use super::{Service, WebError};
 use crate::app::stopped;
 use crate::config::bodies::Bodies;
 use crate::telemetry::{Event, emit};
@@ -48,7 +47,7 @@ pub struct Peer(pub SocketAddr);
 /// An open port, with its certificate.
 pub struct Listener {
     tcp: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificate>,
 }
 
 impl Listener {
@@ -75,7 +74,10 @@ pub async fn bind(settings: &Bodies) -> Result<Option<Listener>, WebError> {
     let tls = if settings.certificate.as_os_str().is_empty() {
         None
     } else {
-        Some(acceptor(&read(&settings.certificate)?, &read(&settings.key)?)?)
+        Some(Certificate::read(
+            settings.certificate.clone(),
+            settings.key.clone(),
+        )?)
     };
     let tcp = TcpListener::bind(address)
         .await
@@ -86,29 +88,12 @@ pub async fn bind(settings: &Bodies) -> Result<Option<Listener>, WebError> {
     Ok(Some(Listener { tcp, tls }))
 }
 
-fn acceptor(certificate: &str, key: &str) -> Result<TlsAcceptor, WebError> {
-    let fault = |error: &dyn std::error::Error| WebError::Tls(error.to_string());
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(certificate.as_bytes())
-        .collect::<Result<_, _>>()
-        .map_err(|error| fault(&error))?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| fault(&error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| fault(&error))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| fault(&error))?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
-}
-
 /// Answers requests until `stop` says so; then transfers under way get [`STOP_PATIENCE`].
 ///
 /// # Errors
-/// None yet: a connection that fails is its own affair.
+/// [`WebError::Task`] when looking at the certificate panicked; a connection that fails is its own affair.
 pub async fn serve(
-    listener: Listener,
+    mut listener: Listener,
     service: Arc<Service>,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), WebError> {
@@ -119,6 +104,8 @@ pub async fn serve(
         address: listener.address()?,
         encrypted: listener.tls.is_some(),
     });
+    let mut renew = interval(RENEW_EVERY);
+    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let next = async {
             // Beyond the limit connections wait in the system's own queue, and are not served half.
@@ -129,13 +116,18 @@ pub async fn serve(
             biased;
             () = stopped(&mut stop) => break,
             Some(_) = connections.join_next() => continue,
+            _ = renew.tick() => {
+                renew_certificate(&mut listener).await?;
+                continue;
+            }
             next = next => next,
         };
         let (Ok(permit), Ok((tcp, peer))) = (permit, accepted) else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let (tls, service, stop) = (listener.tls.clone(), Arc::clone(&service), stop.clone());
+        let tls = listener.tls.as_ref().map(|tls| tls.acceptor().clone());
+        let (service, stop) = (Arc::clone(&service), stop.clone());
         connections.spawn(async move {
             connection(tcp, Peer(peer), tls, service, idle, stop).await;
             drop(permit);
@@ -145,6 +137,23 @@ pub async fn serve(
     let left = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(STOP_PATIENCE, left).await.is_err() {
         connections.shutdown().await;
+    }
+    Ok(())
+}
+
+/// Puts a renewed certificate in force, for connections that come from now on.
+async fn renew_certificate(listener: &mut Listener) -> Result<(), WebError> {
+    let Some(old) = listener.tls.clone() else {
+        return Ok(());
+    };
+    // Disks can be slow.
+    match tokio::task::spawn_blocking(move || old.renewed()).await? {
+        Ok(None) => {}
+        Ok(Some(new)) => {
+            listener.tls = Some(new);
+            emit(Event::BodiesCertificate);
+        }
+        Err(error) => emit(Event::BodiesCertificateKept { error: &error }),
     }
     Ok(())
 }

@@ -55,21 +55,40 @@ pub trait Credentials: Send + Sync {
 
 /// Asks RabbitMQ, by a login.
 pub struct BrokerLogin {
-    config: BrokerConfig,
+    last: Mutex<BrokerConfig>,
+    renew: Arc<Renew>,
 }
 
+/// How the broker is reached now, by files that may have changed; `None` when they do not read.
+pub type Renew = dyn Fn() -> Option<BrokerConfig> + Send + Sync;
+
 impl BrokerLogin {
-    /// Logins go where the hub's own connection goes, by `config`, with another user.
+    /// Logins go where the hub's own connection goes, by `config`, with another user. What files say of that, such as
+    /// the broker's authority, is read anew for each login by `renew`; when they do not read, the last that did count.
     #[must_use]
-    pub const fn new(config: BrokerConfig) -> Self {
-        Self { config }
+    pub fn new(config: BrokerConfig, renew: Arc<Renew>) -> Self {
+        Self {
+            last: Mutex::new(config),
+            renew,
+        }
+    }
+
+    async fn config(&self) -> BrokerConfig {
+        let renew = Arc::clone(&self.renew);
+        // Disks can be slow.
+        let renewed = tokio::task::spawn_blocking(move || renew()).await;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Ok(Some(renewed)) = renewed {
+            *last = renewed;
+        }
+        last.clone()
     }
 }
 
 #[async_trait]
 impl Credentials for BrokerLogin {
     async fn check(&self, system: &SystemId, password: &str) -> Verdict {
-        let mut config = self.config.clone();
+        let mut config = self.config().await;
         for url in std::iter::once(&mut config.url).chain(&mut config.more_urls) {
             *url = url.with_user(system.as_str(), password);
         }

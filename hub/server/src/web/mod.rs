@@ -2,11 +2,12 @@
 //! (`docs/reference/bodies.md`). Who asks is a system with its broker's user and password; what it may see of others is
 //! nothing, not even that it exists.
 //!
-//! [`listener`] takes connections and bounds them, [`login`] says who asks, [`bodies`] answers, [`answer`] writes what
+//! [`listener`] takes connections and bounds them (with the certificate of `certificate`), [`login`] says who asks, [`bodies`] answers, [`answer`] writes what
 //! goes wrong, [`range`] reads the two headers that name parts of a body.
 
 pub mod answer;
 pub mod bodies;
+mod certificate;
 pub mod listener;
 pub mod login;
 pub mod range;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::routing::any;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use truc_bodies::{BodyError, BodyStore, RETRY_FOR, S3Settings};
+use truc_bodies::{BodyError, BodyStore, RETRY_FOR, S3Settings, StoredBodies};
 use truc_directory::SystemStatus;
 use truc_model::{Clock, Random, Sha256, SystemId};
 
@@ -27,7 +28,7 @@ use crate::config::bodies::{Bodies, StoreKind};
 use crate::flow::rules::Rules;
 
 pub use listener::{Listener, bind, serve};
-pub use login::{BrokerLogin, Credentials, Logins, Verdict};
+pub use login::{BrokerLogin, Credentials, Logins, Renew, Verdict};
 
 /// Most bytes of a file of the service: certificate, key, secret.
 pub const FILE_MAX: u64 = 1024 * 1024;
@@ -163,6 +164,22 @@ pub async fn open_store(
         StoreKind::Local => BodyStore::open_local(settings.settings(), clock, random).await?,
         StoreKind::S3 => BodyStore::open_s3(settings.settings(), &bucket(settings)?, clock, random).await?,
     }))
+}
+
+/// The bodies of the store that the configuration describes, to be looked at beside a hub, whether bodies travel apart
+/// at present or not.
+///
+/// # Errors
+/// As [`open_store`].
+pub fn look_into_store(
+    settings: &Bodies,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+) -> Result<StoredBodies, WebError> {
+    Ok(match settings.store {
+        StoreKind::Local => StoredBodies::local(settings.settings(), clock, random)?,
+        StoreKind::S3 => StoredBodies::s3(settings.settings(), &bucket(settings)?, clock, random)?,
+    })
 }
 
 fn bucket(settings: &Bodies) -> Result<S3Settings, WebError> {
