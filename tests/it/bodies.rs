@@ -1,6 +1,8 @@
 //! Documents whose bodies travel apart, on a real broker and by real HTTP: large, interrupted, taken back, and of
 //! somebody else.
 
+mod orphans;
+
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};

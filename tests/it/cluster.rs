@@ -3,6 +3,9 @@
 //!
 //! How long nothing was taken is printed and not judged: it says as much of the machine as of the hub.
 
+mod name;
+mod twice;
+
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 

@@ -3,15 +3,20 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use truc_adapter_sdk::bodies::{OnProgress, digest_of};
 use truc_adapter_sdk::{Backoff, BodyClient, BodyClientConfig, BodyTransferError};
-use truc_model::{BodyProblemCode, Random as _, SeededRandom};
+use truc_model::{BodyProblemCode, Clock as _, Random as _, SeededRandom, Sha256, SystemClock};
+use truc_server::demo::folders;
+use truc_server::demo::packets::Draft;
 use truc_server::demo::stage::{Connected, Doing, Stage, StageError};
 use truc_tests::{Set, check, play, set};
+
+use crate::python;
 
 /// Bytes of the bodies that are cut: some seconds' worth on a slow machine.
 const SIZE: usize = 24 * 1024 * 1024;
@@ -134,5 +139,85 @@ fn the_broker_says_who_may_send_and_a_stranger_gets_nothing() {
         let outcome = stranger.download(body, size, &to, None).await;
         refused_with(outcome, BodyProblemCode::BodyUnknown)?;
         check(!to.exists(), || "a stranger has the body".to_owned())
+    });
+}
+
+/// How far the upload under way is, by the hub's own file.
+fn staged(stage: &Stage, system: &Connected) -> u64 {
+    let folder = stage.config.bodies.dir.join("staging").join(system.id.as_str());
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files
+        .filter_map(|entry| entry.metadata().ok())
+        .map(|file| file.len())
+        .max()
+        .unwrap_or(0)
+}
+
+#[test]
+fn a_python_client_goes_on_with_an_upload_that_a_killed_hub_cut() {
+    play(async {
+        let (set, url) = serving("transfers-python").await?;
+        let stage: &Stage = &set.stage;
+        let (sender, recipient) = (stage.system("so-tnmt")?, stage.system("huyen-tuyen-quang")?);
+        let mut hub = stage.start_hub(None)?;
+        let _adapter = stage.start_adapter(recipient, None)?;
+        let from = ("000.00.09.H60", "Sở Tài nguyên và Môi trường");
+        let to = [("000.00.34.H60", "UBND huyện Hàm Yên")];
+        let letter = Draft::letter(from, &to, 77, SystemClock.today());
+        let packet = Draft {
+            filler: 2 * SIZE,
+            ..letter
+        }
+        .packet();
+        let path = stage.dir.join("python-large.edxml");
+        std::fs::write(&path, &packet).doing("writing a packet")?;
+
+        let mut send = python::client(stage, sender, "send")?;
+        send.arg("--packet")
+            .arg(&path)
+            .arg("--key")
+            .arg(&sender.key_file)
+            .arg("--cert")
+            .arg(&sender.certificate_file)
+            .args(["--bodies", &url, "--timeout", "120"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut sending = send.spawn().doing("starting the client")?;
+        let quarter = u64::try_from(packet.len() / 4).unwrap_or(u64::MAX);
+        // Looked at without a rest: all of it takes half a second.
+        let cut = loop {
+            match staged(stage, sender) {
+                staged if staged >= quarter => break staged,
+                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+            if let Some(ended) = sending.try_wait().doing("waiting for the client")? {
+                return Err(StageError(format!("the client ended before, with {ended}")));
+            }
+        };
+        hub.kill()?;
+        let left = staged(stage, sender);
+        println!(
+            "killed when {cut} of {} bytes were across, {left} are left",
+            packet.len()
+        );
+        let _hub = stage.start_hub(None)?;
+
+        let ended = tokio::task::spawn_blocking(move || sending.wait_with_output())
+            .await
+            .doing("waiting for the client")?
+            .doing("waiting for the client")?;
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        check(ended.status.success(), || told.clone())?;
+        check(left > 0 && told.contains(&format!("\"from\": {left}")), || {
+            format!("it did not go on from {left}:\n{told}")
+        })?;
+        let receipt: serde_json::Value =
+            serde_json::from_slice(&ended.stdout).doing("reading the receipt")?;
+        let document = receipt["document"].as_str().unwrap_or_default();
+        let arrived = folders::arrival(recipient, document).await?;
+        let sha256 = Sha256::of(&packet).to_string();
+        check(arrived["sha256"] == sha256, || {
+            format!("other bytes arrived: {arrived}")
+        })
     });
 }

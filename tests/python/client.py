@@ -29,6 +29,7 @@ import urllib.parse
 import uuid
 import xml.etree.ElementTree as ElementTree
 
+import bodies
 import pika
 import pika.exceptions
 from cryptography import x509
@@ -107,8 +108,12 @@ def connect(broker: str) -> pika.BlockingConnection:
     return pika.BlockingConnection(parameters)
 
 
-def publish(channel, system: str, kind: str, message_id: str, body: bytes, seal=None, priority=0):
-    """Publishes to the hub and returns when the broker has confirmed. Raises when it has not."""
+def publish(channel, system: str, kind: str, message_id: str, body: bytes, seal=None, priority=0, apart=None):
+    """Publishes to the hub and returns when the broker has confirmed. Raises when it has not.
+
+    `apart` names bytes that were uploaded before; the message then has none of its own.
+    """
+    headers = {name: value for name, value in (("truc-seal", seal), ("truc-body", apart)) if value}
     properties = pika.BasicProperties(
         type=kind,
         message_id=message_id,
@@ -118,10 +123,10 @@ def publish(channel, system: str, kind: str, message_id: str, body: bytes, seal=
         priority=priority,
         timestamp=int(time.time()),
         app_id=APP,
-        headers={"truc-seal": seal} if seal else None,
+        headers=headers or None,
     )
     # With confirm_delivery on, this raises UnroutableError for a returned message and NackError.
-    channel.basic_publish(SUBMIT, kind, body, properties, mandatory=True)
+    channel.basic_publish(SUBMIT, kind, b"" if apart else body, properties, mandatory=True)
 
 
 def publishing_channel(connection):
@@ -133,7 +138,7 @@ def publishing_channel(connection):
 # ---- sending: sections 2 to 4 -----------------------------------------------------------------------
 
 
-def submit(args, kind: str, body: bytes) -> int:
+def submit(args, kind: str, body: bytes, apart=None) -> int:
     """Seals, publishes and awaits the answer; publishes again under the same id when a connection breaks."""
     message_id = fix_message_id(args, body)
     seal = None
@@ -144,7 +149,7 @@ def submit(args, kind: str, body: bytes) -> int:
     wait = WAIT_MIN_S
     while time.monotonic() < deadline:
         try:
-            answer = attempt(args, kind, message_id, body, seal, deadline)
+            answer = attempt(args, kind, message_id, body, seal, deadline, apart)
         except (pika.exceptions.UnroutableError, pika.exceptions.NackError, pika.exceptions.AMQPConnectionError) as error:
             print(f"not sent ({type(error).__name__}), trying again", file=sys.stderr)
             time.sleep(min(wait, max(0.0, deadline - time.monotonic())))
@@ -163,6 +168,23 @@ def submit(args, kind: str, body: bytes) -> int:
     return NO_ANSWER
 
 
+def send_document(args) -> int:
+    """Sends a packet in its message, or apart when a service of bodies is named."""
+    apart = None
+    if args.bodies:
+        password = urllib.parse.urlsplit(args.broker).password
+        password = urllib.parse.unquote(password) if password else os.environ.get("TRUC_BROKER_PASSWORD", "")
+        try:
+            apart = bodies.upload(args.bodies, args.system, password, args.packet, args.timeout, args.bodies_ca)
+        except bodies.Refused as refused:
+            print(json.dumps({"type": "upload-refused", "code": str(refused)}))
+            return REFUSED
+        except TimeoutError:
+            print(json.dumps({"type": "no-answer", "message_id": None}))
+            return NO_ANSWER
+    return submit(args, "document", args.packet.read_bytes(), apart)
+
+
 def fix_message_id(args, body: bytes) -> str:
     """The key of this submission: chosen once, and on disk before the first publish."""
     if args.message_id:
@@ -176,7 +198,7 @@ def fix_message_id(args, body: bytes) -> str:
     return path.read_text()
 
 
-def attempt(args, kind, message_id, body, seal, deadline):
+def attempt(args, kind, message_id, body, seal, deadline, apart=None):
     """One publish and the wait for its answer. None when the time is over."""
     reading = connect(args.broker)
     writing = connect(args.broker)
@@ -185,7 +207,7 @@ def attempt(args, kind, message_id, body, seal, deadline):
         # What is not ours stays unsettled and goes back when the connection closes; the prefetch must be
         # larger than the hub's window, or documents could stand in the way of the answer.
         channel.basic_qos(prefetch_count=200)
-        publish(publishing_channel(writing), args.system, kind, message_id, body, seal, args.priority)
+        publish(publishing_channel(writing), args.system, kind, message_id, body, seal, args.priority, apart)
         for method, properties, answer in channel.consume(f"truc.inbox.{args.system}", inactivity_timeout=0.5):
             writing.process_data_events(time_limit=0)
             if method is None:
@@ -423,6 +445,8 @@ def arguments():
     send = command("send", "send one document packet and await the answer", 60)
     sending(send)
     send.add_argument("--packet", type=pathlib.Path, required=True)
+    send.add_argument("--bodies", metavar="URL", help="upload the packet there, and name it in the message (bodies.md)")
+    send.add_argument("--bodies-ca", metavar="FILE", help="PEM file of the authority of that service's certificate")
 
     report = command("status", "report a status about a received packet", 60)
     sending(report)
@@ -447,7 +471,7 @@ def arguments():
 def main() -> int:
     args = arguments()
     if args.command == "send":
-        return submit(args, "document", args.packet.read_bytes())
+        return send_document(args)
     if args.command == "status":
         return status(args)
     return receive(args)
