@@ -47,7 +47,7 @@ pub const BUSY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Pages that the writing connection keeps in memory, in KiB: the inner pages of the indexes of some millions of
 /// documents.
-pub const WRITER_CACHE_KIB: u32 = 16 * 1024;
+pub const WRITER_CACHE_KIB: u32 = 32 * 1024;
 
 /// The same of each connection that reads.
 pub const READER_CACHE_KIB: u32 = 2000;
@@ -55,6 +55,10 @@ pub const READER_CACHE_KIB: u32 = 2000;
 /// Rows that a connection may read ahead of whoever asked: it never waits for its reader within what one look-up
 /// gives.
 const READ_AHEAD_ROWS: usize = 1024;
+
+/// Pages in the write-ahead log before it is folded into the file. The ends of the tables and indexes are written by
+/// every commit: the longer the log, the more often they are written there once for many commits. 16 MiB.
+pub const CHECKPOINT_PAGES: u32 = 4000;
 
 /// Where the write-ahead log is cut back to after a checkpoint, in bytes.
 pub const WAL_KEPT_BYTES: u32 = 64 << 20;
@@ -190,6 +194,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
         .pragma("journal_size_limit", WAL_KEPT_BYTES.to_string())
+        .pragma("wal_autocheckpoint", CHECKPOINT_PAGES.to_string())
         .pragma("trusted_schema", "OFF")
         .pragma("cache_size", format!("-{WRITER_CACHE_KIB}"))
         .row_buffer_size(READ_AHEAD_ROWS)

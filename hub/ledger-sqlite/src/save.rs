@@ -6,8 +6,7 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::SqliteConnection;
 use truc_ledger::StoreError;
 use truc_ledger::body::{Body, LeavingBody};
 use truc_ledger::event::EventRow;
@@ -24,7 +23,20 @@ use crate::{alerts, kept, limits};
 pub(crate) const ROWS_MAX: usize = 500;
 
 /// Most bodies in one statement.
-pub(crate) const BODIES_MAX: usize = 256;
+pub(crate) const BODIES_MAX: usize = 64;
+
+/// Statements for bodies by the places they have, the smallest first: few enough to stay prepared. A place that is
+/// not needed is null.
+static BODIES: LazyLock<[(usize, String); 4]> = LazyLock::new(|| {
+    [1, 4, 16, BODIES_MAX].map(|places| {
+        let values = vec!["(?, ?)"; places].join(", ");
+        let statement = format!(
+            "INSERT INTO body (sha256, bytes) SELECT column1, column2 FROM (VALUES {values}) \
+             WHERE column1 IS NOT NULL ON CONFLICT DO NOTHING"
+        );
+        (places, statement)
+    })
+});
 
 const EVENTS: &str = "INSERT INTO event (seq, at, kind, document, hash, canonical) \
      SELECT value->>0, value->>1, value->>2, value->>3, unhex(value->>4), value->>5 FROM jsonb_each($1)";
@@ -123,9 +135,9 @@ pub(crate) async fn save(connection: &mut SqliteConnection, changes: &Changes) -
         .bind(array(&changes.statuses, status)?)
         .bind(array(&changes.outbox, outbox)?)
         .bind(array(&changes.outbox_moved, outbox_moved)?)
-        .bind(array(&changes.outbox_done, |delivery| Ok(json!(delivery)))?)
-        .bind(array(&limits.ended, |end| Ok(limits::ended_row(end)))?)
-        .bind(array(&limits.begun, |row| Ok(limits::begun_row(row)))?)
+        .bind(array(&changes.outbox_done, |out, delivery| out.put(delivery))?)
+        .bind(array(&limits.ended, |out, end| out.put(&limits::ended_row(end)))?)
+        .bind(array(&limits.begun, |out, row| out.put(&limits::begun_row(row)))?)
         .execute(db)
         .await
         .map_err(store_error)?;
@@ -158,8 +170,8 @@ async fn one_by_one(db: &mut SqliteConnection, changes: &Changes) -> Result<bool
     rows(db, STATUSES, &changes.statuses, status).await?;
     rows(db, OUTBOX, &changes.outbox, outbox).await?;
     rows(db, OUTBOX_MOVED, &changes.outbox_moved, outbox_moved).await?;
-    rows(db, OUTBOX_DONE, &changes.outbox_done, |delivery| {
-        Ok(json!(delivery))
+    rows(db, OUTBOX_DONE, &changes.outbox_done, |out, delivery| {
+        out.put(delivery)
     })
     .await?;
     rows(db, DIRECTORIES, &changes.directories, directory).await?;
@@ -168,16 +180,50 @@ async fn one_by_one(db: &mut SqliteConnection, changes: &Changes) -> Result<bool
     Ok(all_new)
 }
 
-fn array<T>(rows: &[T], columns: impl Fn(&T) -> Result<Value, StoreError>) -> Result<String, StoreError> {
-    let rows: Vec<Value> = rows.iter().map(columns).collect::<Result<_, _>>()?;
-    Ok(Value::Array(rows).to_string())
+fn array<T>(
+    rows: &[T],
+    columns: impl Fn(&mut Rows, &T) -> Result<(), StoreError>,
+) -> Result<String, StoreError> {
+    let mut out = Rows(Vec::with_capacity(2 + rows.len() * ROW_BYTES));
+    out.0.push(b'[');
+    for (index, row) in rows.iter().enumerate() {
+        if index > 0 {
+            out.0.push(b',');
+        }
+        columns(&mut out, row)?;
+    }
+    out.0.push(b']');
+    String::from_utf8(out.0).map_err(|error| StoreError::Backend(error.into()))
+}
+
+/// What room is taken at first for a row: a message to go out needs about this much.
+const ROW_BYTES: usize = 512;
+
+/// A JSON array of rows in the making: written straight into its bytes.
+struct Rows(Vec<u8>);
+
+impl Rows {
+    fn put(&mut self, value: &(impl serde::Serialize + ?Sized)) -> Result<(), StoreError> {
+        serde_json::to_writer(&mut self.0, value).map_err(|error| StoreError::Backend(error.into()))
+    }
+}
+
+/// One row: an array of these columns.
+macro_rules! columns {
+    ($out:expr; $first:expr $(, $more:expr)* $(,)?) => {{
+        $out.0.push(b'[');
+        $out.put(&$first)?;
+        $( $out.0.push(b','); $out.put(&$more)?; )*
+        $out.0.push(b']');
+        Ok(())
+    }};
 }
 
 async fn rows<T>(
     connection: &mut SqliteConnection,
     statement: &'static str,
     rows: &[T],
-    columns: impl Fn(&T) -> Result<Value, StoreError>,
+    columns: impl Fn(&mut Rows, &T) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for part in rows.chunks(ROWS_MAX) {
         let written = sqlx::query(statement)
@@ -199,25 +245,27 @@ async fn bodies(connection: &mut SqliteConnection, bodies: &[(Sha256, Body)]) ->
             Body::Apart { size } => apart.push((sha256, size)),
         }
     }
-    rows(connection, kept::KEEP_APART, &apart, |(sha256, size)| {
-        Ok(json!([sha256, size]))
-    })
+    rows(
+        connection,
+        kept::KEEP_APART,
+        &apart,
+        |out, (sha256, size)| columns!(out; sha256, size),
+    )
     .await?;
     let mut added = 0;
     for part in here.chunks(BODIES_MAX) {
-        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO body (sha256, bytes) ");
-        insert.push_values(part, |mut row, (sha256, bytes)| {
-            row.push_bind(sha256.as_bytes().to_vec())
-                .push_bind(bytes.to_vec());
-        });
-        insert.push(" ON CONFLICT DO NOTHING");
-        // Its text differs with the number of rows: not worth a place among the prepared statements.
-        let done = insert
-            .build()
-            .persistent(false)
-            .execute(&mut *connection)
-            .await
-            .map_err(store_error)?;
+        let (places, statement) = BODIES
+            .iter()
+            .find(|(places, _)| part.len() <= *places)
+            .ok_or_else(|| StoreError::Backend("more bodies than a statement takes".into()))?;
+        let mut insert = sqlx::query(statement.as_str());
+        for place in 0..*places {
+            let body = part.get(place);
+            insert = insert
+                .bind(body.map(|(sha256, _)| sha256.as_bytes().to_vec()))
+                .bind(body.map(|(_, bytes)| bytes.to_vec()));
+        }
+        let done = insert.execute(&mut *connection).await.map_err(store_error)?;
         added += done.rows_affected();
     }
     Ok(added == here.len() as u64)
@@ -228,28 +276,28 @@ fn text<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Backend(error.into()))
 }
 
-fn leaving(row: &LeavingBody) -> Result<Value, StoreError> {
-    Ok(json!([row.sha256, row.size, row.event]))
+fn leaving(out: &mut Rows, row: &LeavingBody) -> Result<(), StoreError> {
+    columns!(out; row.sha256, row.size, row.event)
 }
 
-fn held((document, held): &(DocumentUid, bool)) -> Result<Value, StoreError> {
-    Ok(json!([document, u8::from(*held)]))
+fn held(out: &mut Rows, (document, held): &(DocumentUid, bool)) -> Result<(), StoreError> {
+    columns!(out; document, u8::from(*held))
 }
 
-fn event(row: &EventRow) -> Result<Value, StoreError> {
+fn event(out: &mut Rows, row: &EventRow) -> Result<(), StoreError> {
     let at = row.at.as_microsecond();
-    Ok(json!([
+    columns!(out;
         row.seq,
         at,
         row.kind.as_str(),
         row.document,
         row.hash,
         row.canonical
-    ]))
+    )
 }
 
-fn document(row: &DocumentRow) -> Result<Value, StoreError> {
-    Ok(json!([
+fn document(out: &mut Rows, row: &DocumentRow) -> Result<(), StoreError> {
+    columns!(out;
         row.event,
         row.uid,
         row.identity.sender,
@@ -270,11 +318,11 @@ fn document(row: &DocumentRow) -> Result<Value, StoreError> {
         u8::from(row.held),
         row.amends,
         text(&row.replaces)?,
-    ]))
+    )
 }
 
-fn recipient(row: &RecipientRow) -> Result<Value, StoreError> {
-    Ok(json!([
+fn recipient(out: &mut Rows, row: &RecipientRow) -> Result<(), StoreError> {
+    columns!(out;
         row.document,
         row.position,
         row.party,
@@ -287,11 +335,11 @@ fn recipient(row: &RecipientRow) -> Result<Value, StoreError> {
         row.change.as_str(),
         row.revision,
         row.recalled,
-    ]))
+    )
 }
 
-fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
-    Ok(json!([
+fn recipient_moved(out: &mut Rows, row: &RecipientRow) -> Result<(), StoreError> {
+    columns!(out;
         row.document,
         row.position,
         row.state.name().as_str(),
@@ -304,11 +352,11 @@ fn recipient_moved(row: &RecipientRow) -> Result<Value, StoreError> {
         row.delivery,
         row.revision,
         row.recalled,
-    ]))
+    )
 }
 
-fn submission(row: &SubmissionRow) -> Result<Value, StoreError> {
-    Ok(json!([
+fn submission(out: &mut Rows, row: &SubmissionRow) -> Result<(), StoreError> {
+    columns!(out;
         row.key.system,
         row.key.message_id,
         row.kind.as_str(),
@@ -317,11 +365,11 @@ fn submission(row: &SubmissionRow) -> Result<Value, StoreError> {
         row.accepted_at.as_microsecond(),
         row.document,
         row.receipt,
-    ]))
+    )
 }
 
-fn refusal(row: &RefusalRow) -> Result<Value, StoreError> {
-    Ok(json!([
+fn refusal(out: &mut Rows, row: &RefusalRow) -> Result<(), StoreError> {
+    columns!(out;
         row.event,
         row.key.system.as_ref().map_or("", |system| system.as_str()),
         row.key.message_id.map_or_else(String::new, |id| id.to_string()),
@@ -335,11 +383,11 @@ fn refusal(row: &RefusalRow) -> Result<Value, StoreError> {
         row.document,
         u8::from(row.body_kept),
         row.answer,
-    ]))
+    )
 }
 
-fn status(row: &StatusRow) -> Result<Value, StoreError> {
-    Ok(json!([
+fn status(out: &mut Rows, row: &StatusRow) -> Result<(), StoreError> {
+    columns!(out;
         row.event,
         row.document,
         row.recipient,
@@ -355,7 +403,7 @@ fn status(row: &StatusRow) -> Result<Value, StoreError> {
         row.to_system,
         u8::from(row.reason_given),
         text(&row.warnings)?,
-    ]))
+    )
 }
 
 /// The columns place, moment, owner, confirmed.
@@ -373,13 +421,13 @@ fn place(place: &OutboxPlace) -> (&'static str, Option<i64>, Option<&str>, Optio
     }
 }
 
-fn outbox(row: &OutboxRow) -> Result<Value, StoreError> {
+fn outbox(out: &mut Rows, row: &OutboxRow) -> Result<(), StoreError> {
     let (place, moment, owner, confirmed) = place(&row.place);
     let body = match &row.body {
         OutboxBody::Stored => None,
         OutboxBody::Inline(json) => Some(json),
     };
-    Ok(json!([
+    columns!(out;
         row.delivery,
         row.system,
         row.outgoing.as_str(),
@@ -405,13 +453,13 @@ fn outbox(row: &OutboxRow) -> Result<Value, StoreError> {
         row.failed,
         text(&row.ordered_back)?,
         u8::from(row.recalled),
-    ]))
+    )
 }
 
-fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
+fn outbox_moved(out: &mut Rows, row: &OutboxRow) -> Result<(), StoreError> {
     let (place, moment, owner, confirmed) = place(&row.place);
     let alerted = u8::from(row.alerted);
-    Ok(json!([
+    columns!(out;
         row.delivery,
         row.attempts,
         place,
@@ -423,9 +471,9 @@ fn outbox_moved(row: &OutboxRow) -> Result<Value, StoreError> {
         row.failed,
         text(&row.ordered_back)?,
         u8::from(row.recalled),
-    ]))
+    )
 }
 
-fn directory(row: &DirectoryRow) -> Result<Value, StoreError> {
-    Ok(json!([row.version, row.event, row.at.as_microsecond(), row.json]))
+fn directory(out: &mut Rows, row: &DirectoryRow) -> Result<(), StoreError> {
+    columns!(out; row.version, row.event, row.at.as_microsecond(), row.json)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::{try_join, try_join_all};
+use futures_util::future::{FutureExt as _, try_join, try_join_all};
 use futures_util::stream::FuturesUnordered;
 use jiff::SignedDuration;
 use tokio::sync::watch;
@@ -54,6 +54,31 @@ pub struct Deliverer {
 /// however large the documents are. A single larger one still passes, alone.
 pub const IN_FLIGHT_BYTES_MAX: u64 = 64 << 20;
 
+/// A claim is made when at least this part of [`Settings::claim_max`] is free, or nothing is held at all.
+const CLAIM_PARTS: usize = 4;
+
+/// Commits of confirmed publishes under way at once: one that is written, and one that waits to be.
+const COMMITS_MAX: usize = 2;
+
+/// What is claimed and not yet committed as forwarded or failed.
+#[derive(Debug, Default)]
+struct Held {
+    messages: usize,
+    bytes: u64,
+}
+
+impl Held {
+    fn add(&mut self, bytes: u64) {
+        self.messages += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    fn release(&mut self, done: &Self) {
+        self.messages = self.messages.saturating_sub(done.messages);
+        self.bytes = self.bytes.saturating_sub(done.bytes);
+    }
+}
+
 /// One publish and what came of it.
 struct Published {
     delivery: DeliveryUid,
@@ -72,7 +97,10 @@ enum Unpublished {
 }
 
 impl Deliverer {
-    /// Delivers until `stop` says so, then waits for the publishes in flight.
+    /// Delivers until `stop` says so, then waits for what it holds.
+    ///
+    /// Claims, publishes and commits overlap: while one round's messages are on their way to the broker, the next
+    /// is claimed, and what the broker took before is committed.
     ///
     /// # Errors
     /// When the ledger closes or the broker connection cannot be set up at all.
@@ -83,56 +111,73 @@ impl Deliverer {
         until_committed(|| self.ledger.release_leases(self.owner.clone())).await?;
 
         let mut wake = self.ledger.wake();
-        let mut in_flight = FuturesUnordered::new();
-        let mut in_flight_bytes = 0u64;
-        let mut settled: Vec<Published> = Vec::new();
+        let mut held = Held::default();
         let mut resting = Resting::default();
+        let mut claiming = FuturesUnordered::new();
+        let mut publishing = FuturesUnordered::new();
+        let mut committing = FuturesUnordered::new();
+        let mut settled: Vec<Published> = Vec::new();
+        // Whether something may wait that was not there to be claimed when this hub last looked.
+        let mut may_wait = true;
         loop {
-            let room = self.settings.claim_max.saturating_sub(in_flight.len());
-            let bytes_room = IN_FLIGHT_BYTES_MAX.saturating_sub(in_flight_bytes);
-            if room > 0 && bytes_room > 0 && can_publish(&broker_state) {
+            let room = self.settings.claim_max.saturating_sub(held.messages);
+            let bytes_room = IN_FLIGHT_BYTES_MAX.saturating_sub(held.bytes);
+            // Not for every place that becomes free: a claim of one costs nearly what a claim of many costs.
+            let is_worth_it = room >= (self.settings.claim_max / CLAIM_PARTS).max(1) || held.messages == 0;
+            if may_wait && claiming.is_empty() && is_worth_it && bytes_room > 0 && can_publish(&broker_state)
+            {
+                may_wait = false;
                 let rest = resting.at(self.clock.now());
-                for claim in self.claim(room, bytes_room, rest).await? {
-                    in_flight_bytes = in_flight_bytes.saturating_add(claim.body.bytes_in_memory());
-                    in_flight.push(publish(
-                        Arc::clone(&publisher),
-                        self.bodies.clone(),
-                        self.message(&claim),
-                        claim,
-                    ));
-                }
+                claiming.push(self.claim(room, bytes_room, rest));
+            }
+            if !settled.is_empty() && committing.len() < COMMITS_MAX {
+                crash::reach("confirmed");
+                committing.push(self.commit(std::mem::take(&mut settled), &mut resting));
             }
             tokio::select! {
                 biased;
-                Some(published) = in_flight.next(), if !in_flight.is_empty() => {
-                    settled.push(published);
-                    // Gather what is already confirmed: one commit for all of it.
-                    while settled.len() < self.settings.claim_max {
-                        match futures_util::FutureExt::now_or_never(in_flight.next()) {
-                            Some(Some(published)) => settled.push(published),
-                            Some(None) | None => break,
-                        }
-                    }
-                    crash::reach("confirmed");
-                    let done: u64 = settled.iter().map(|published| published.size).sum();
-                    in_flight_bytes = in_flight_bytes.saturating_sub(done);
-                    self.commit(std::mem::take(&mut settled), &mut resting).await?;
-                }
                 () = stopped(&mut stop) => break,
                 // Whatever it was that woke the loop, it claims again.
-                Ok(()) = wake.changed() => {}
-                Ok(()) = broker_state.changed() => {}
-                () = tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)) => {}
+                Ok(()) = wake.changed() => may_wait = true,
+                Ok(()) = broker_state.changed() => may_wait = true,
+                Some(committed) = committing.next(), if !committing.is_empty() => held.release(&committed?),
+                Some(claimed) = claiming.next(), if !claiming.is_empty() => {
+                    let claimed = claimed?;
+                    // There may be more than this claim was to take.
+                    may_wait |= !claimed.is_empty();
+                    for claim in claimed {
+                        held.add(claim.body.bytes_in_memory());
+                        publishing.push(self.publish(&publisher, claim));
+                    }
+                }
+                Some(published) = publishing.next(), if !publishing.is_empty() => {
+                    settled.push(published);
+                    // Gather what is already confirmed: one commit for all of it.
+                    while let Some(Some(published)) = publishing.next().now_or_never() {
+                        settled.push(published);
+                    }
+                }
+                () = tokio::time::sleep(Duration::from_millis(self.settings.poll_ms)) => may_wait = true,
             }
         }
-        while let Some(published) = in_flight.next().await {
+        while let Some(claimed) = claiming.next().await {
+            publishing.extend(claimed?.into_iter().map(|claim| self.publish(&publisher, claim)));
+        }
+        while let Some(committed) = committing.next().await {
+            committed?;
+        }
+        loop {
+            if !settled.is_empty() {
+                self.commit(std::mem::take(&mut settled), &mut resting).await?;
+            }
+            let Some(published) = publishing.next().await else {
+                return Ok(());
+            };
             settled.push(published);
-            while let Some(Some(published)) = futures_util::FutureExt::now_or_never(in_flight.next()) {
+            while let Some(Some(published)) = publishing.next().now_or_never() {
                 settled.push(published);
             }
-            self.commit(std::mem::take(&mut settled), &mut resting).await?;
         }
-        Ok(())
     }
 
     async fn claim(
@@ -154,18 +199,25 @@ impl Deliverer {
         Ok(until_committed(|| self.ledger.claim(request.clone())).await?)
     }
 
-    async fn commit(&self, published: Vec<Published>, resting: &mut Resting) -> Result<(), DeliverError> {
+    /// Commits what became of publishes; gives what is held no longer. What it says of the inboxes is learnt at once.
+    fn commit<'a>(
+        &'a self,
+        published: Vec<Published>,
+        resting: &mut Resting,
+    ) -> impl Future<Output = Result<Held, DeliverError>> + use<'a> {
         let at = self.clock.now();
+        let mut done = Held::default();
         let mut forwarded = Vec::new();
         let mut failed = Vec::new();
         for Published {
             delivery,
             system,
             attempt,
+            size,
             result,
-            ..
         } in published
         {
+            done.add(size);
             let (failure, wait) = match result {
                 Ok(()) => {
                     resting.took(&system);
@@ -203,15 +255,17 @@ impl Deliverer {
                 next_try: at.saturating_add(wait).unwrap_or(jiff::Timestamp::MAX),
             });
         }
-        // All at once: they share a commit.
-        let failed = failed
-            .iter()
-            .map(|failed| until_committed(|| self.ledger.publish_failed(failed.clone())));
-        let forwarded = forwarded
-            .chunks(FORWARDED_MAX)
-            .map(|confirms| until_committed(|| self.ledger.forwarded(confirms.to_vec())));
-        try_join(try_join_all(failed), try_join_all(forwarded)).await?;
-        Ok(())
+        async move {
+            // All at once: they share a commit.
+            let failed = failed
+                .iter()
+                .map(|failed| until_committed(|| self.ledger.publish_failed(failed.clone())));
+            let forwarded = forwarded
+                .chunks(FORWARDED_MAX)
+                .map(|confirms| until_committed(|| self.ledger.forwarded(confirms.to_vec())));
+            try_join(try_join_all(failed), try_join_all(forwarded)).await?;
+            Ok(done)
+        }
     }
 
     /// The wait after a failed attempt: doubles from the shortest to the longest.
@@ -222,6 +276,19 @@ impl Deliverer {
             .saturating_mul(1 << attempt.saturating_sub(1).min(20));
         let wait = doubled.min(self.settings.retry_max_ms);
         SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX))
+    }
+
+    fn publish(
+        &self,
+        publisher: &Arc<dyn Publisher>,
+        claim: Claimed,
+    ) -> impl Future<Output = Published> + use<> {
+        publish(
+            Arc::clone(publisher),
+            self.bodies.clone(),
+            self.message(&claim),
+            claim,
+        )
     }
 
     fn message(&self, claimed: &Claimed) -> OutMessage {
