@@ -4,11 +4,6 @@ use std::process::ExitCode;
 
 use truc_server::{bench, cli, inspect};
 
-/// A document is many small allocations on several threads: the C library's allocator took an
-/// eighth of the hub's processor time (docs/performance.md).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     if let Some(code) = inspect::worker::run_if_asked(std::env::args_os()) {
         return code;
