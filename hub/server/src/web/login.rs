@@ -443,4 +443,19 @@ mod tests {
         );
         assert_eq!(kit.asked(), 0);
     }
+
+    #[tokio::test]
+    async fn a_login_goes_where_the_files_say_now_and_else_where_they_said_last() {
+        let to = |host: &str| {
+            let url = format!("amqp://truc@{host}:5672/truc").parse().unwrap();
+            BrokerConfig::new(url, "login")
+        };
+        // The files of three logins: unreadable, changed, unreadable again.
+        let files = Mutex::new(vec![None, Some(to("new")), None]);
+        let renew = move || files.lock().unwrap().pop().flatten();
+        let login = BrokerLogin::new(to("old"), Arc::new(renew));
+        for host in ["old", "new", "new"] {
+            assert_eq!(login.config().await.url.host(), format!("{host}:5672"));
+        }
+    }
 }
