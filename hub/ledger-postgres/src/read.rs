@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sqlx::PgPool;
 use sqlx::postgres::PgRow;
 use truc_ledger::body::{Body, LeavingBody, MayRead};
@@ -28,9 +28,11 @@ use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, S
 use crate::column::Columns as _;
 use crate::id::Id;
 use crate::save::big;
-use crate::session::{Session, Statement, all};
+use crate::session::{Session, Source, Statement, all};
 use crate::write::{digests, head, ids, latest_directory, limit, micros, of_hub};
 use crate::{kept, limits, list, row, verdict, waiting};
+
+const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// Begins, and has the picture taken: that happens at the first statement, not at BEGIN. One round trip.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SELECT 1";
@@ -39,7 +41,7 @@ pub(crate) struct PostgresSnapshot(Session);
 
 impl PostgresSnapshot {
     pub(crate) async fn begin(pool: &PgPool, patience: Duration) -> Result<Self, StoreError> {
-        let (session, _) = Session::begin(pool, BEGIN, patience).await?;
+        let (session, _) = Session::begin(Source::Readers(pool), BEGIN, patience).await?;
         Ok(Self(session))
     }
 
@@ -134,6 +136,16 @@ impl Snapshot for PostgresSnapshot {
             line(row, states)
         });
         Ok(lines.collect())
+    }
+
+    async fn last_of_day(&mut self, at: Timestamp) -> Result<Option<u64>, StoreError> {
+        let statement = "SELECT max(event) AS event FROM document WHERE accepted_at < $1 AND accepted_at >= \
+             (SELECT accepted_at / 86400000000 * 86400000000 FROM document WHERE accepted_at < $1 \
+             ORDER BY accepted_at DESC LIMIT 1)";
+        let day = micros(at).div_euclid(MICROS_A_DAY).saturating_add(1);
+        let statement = sqlx::query(statement).bind(day.saturating_mul(MICROS_A_DAY));
+        let found = self.one(statement, |row| row.count_or_null("event")).await?;
+        Ok(found.flatten())
     }
 
     async fn find(&mut self, text: &str, max: usize) -> Result<Vec<DocumentUid>, StoreError> {
@@ -379,14 +391,32 @@ impl Snapshot for PostgresSnapshot {
         let statement = "SELECT d.sender, r.state, count(*) AS n FROM document AS d \
              JOIN recipient AS r ON r.document = d.uid WHERE d.accepted_at >= $1 AND d.accepted_at < $2 \
              GROUP BY d.sender, r.state ORDER BY d.sender, r.state";
-        self.all(between(statement, since, until), |row| {
-            Ok(StateCount {
-                sender: row.parsed("sender")?,
-                state: row.word("state", TransportStateName::from_word)?,
-                recipients: row.count("n")?,
-            })
-        })
-        .await
+        self.all(between(statement, since, until), state_count).await
+    }
+
+    async fn states_aside_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<StateCount>, StoreError> {
+        // Those that ended otherwise by their own index, the open ones by their messages.
+        let statement = "SELECT d.sender, r.state, count(*) AS n FROM (\
+             SELECT document, state FROM recipient WHERE aside IS NOT NULL AND document >= $3 AND document < $4 \
+             UNION ALL SELECT r.document, r.state FROM (SELECT DISTINCT document FROM outbox \
+             WHERE awaits_taken AND outgoing = 'document' AND document >= $3 AND document < $4) AS o \
+             JOIN recipient AS r ON r.document = o.document WHERE r.state IN ('scheduled', 'forwarded')) AS r \
+             JOIN document AS d ON d.uid = r.document WHERE d.accepted_at >= $1 AND d.accepted_at < $2 \
+             GROUP BY d.sender, r.state ORDER BY d.sender, r.state";
+        // The millisecond of the end has a part before it; of the last id of all no part is left out.
+        let end = until.and_then(|until| until.checked_add(SignedDuration::from_millis(1)).ok());
+        let statement = between(statement, since, until)
+            .bind(Id::from(
+                since.map_or(DocumentUid::new(uuid::Uuid::nil()), first_id),
+            ))
+            .bind(Id::from(
+                end.map_or(DocumentUid::new(uuid::Uuid::max()), first_id),
+            ));
+        self.all(statement, state_count).await
     }
 
     async fn refused_by_sender(
@@ -458,6 +488,20 @@ impl Snapshot for PostgresSnapshot {
             .await?;
         Ok(sums(rows))
     }
+}
+
+fn state_count(row: &PgRow) -> Result<StateCount, StoreError> {
+    Ok(StateCount {
+        sender: row.parsed("sender")?,
+        state: row.word("state", TransportStateName::from_word)?,
+        recipients: row.count("n")?,
+    })
+}
+
+/// The first id of all that are made in the millisecond of `at`.
+fn first_id(at: Timestamp) -> DocumentUid {
+    let millis = u128::try_from(at.as_millisecond()).unwrap_or(0);
+    DocumentUid::new(uuid::Uuid::from_u128(millis << 80))
 }
 
 /// What rows count alike is one.

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqlitePool};
 use truc_ledger::body::{Body, LeavingBody, MayRead};
 use truc_ledger::command::SubmissionKey;
 use truc_ledger::event::{EventKind, EventRow, Head};
@@ -83,6 +83,17 @@ impl SqliteSnapshot {
     }
 }
 
+/// States of recipients that are not taken, as the partial index `recipient_state` has them.
+const ASIDE: &str = "(r.state = 'scheduled' OR r.state = 'forwarded' OR r.state = 'parked' OR r.state = 'refused' \
+     OR r.state = 'withdrawn' OR r.state = 'undeliverable')";
+
+/// The first id of all that are made in the millisecond of `at`, as far as its moment goes.
+fn first_id(at: Timestamp) -> String {
+    let millis = format!("{:012x}", at.as_millisecond().clamp(0, 0xffff_ffff_ffff));
+    let (high, low) = millis.split_at_checked(8).unwrap_or_default();
+    format!("{high}-{low}")
+}
+
 fn micros(at: Option<Timestamp>) -> Option<i64> {
     at.map(Timestamp::as_microsecond)
 }
@@ -156,6 +167,14 @@ impl Snapshot for SqliteSnapshot {
             line(row, states)
         });
         Ok(lines.collect())
+    }
+
+    async fn last_of_day(&mut self, at: Timestamp) -> Result<Option<u64>, StoreError> {
+        let statement = "SELECT event FROM document INDEXED BY document_day \
+             WHERE accepted_at / 86400000000 <= $1 / 86400000000 \
+             ORDER BY accepted_at / 86400000000 DESC, event DESC LIMIT 1";
+        let query = sqlx::query(statement).bind(at.as_microsecond());
+        self.one(query, |row| row.count("event")).await
     }
 
     async fn find(&mut self, text: &str, max: usize) -> Result<Vec<DocumentUid>, StoreError> {
@@ -402,8 +421,10 @@ impl Snapshot for SqliteSnapshot {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> Result<Vec<SenderCount>, StoreError> {
-        let statement = "SELECT sender, count(*) AS documents, sum(recipients) AS recipients FROM document \
-             WHERE accepted_at >= $1 AND accepted_at < $2 GROUP BY sender ORDER BY sender";
+        let statement = "SELECT sender, count(*) AS documents, sum(recipients) AS recipients \
+             FROM document INDEXED BY document_day \
+             WHERE accepted_at / 86400000000 BETWEEN $1 / 86400000000 AND $2 / 86400000000 \
+             AND accepted_at >= $1 AND accepted_at < $2 GROUP BY sender ORDER BY sender";
         let query = between(statement, since, until);
         self.all(query, |row| {
             Ok(SenderCount {
@@ -420,18 +441,33 @@ impl Snapshot for SqliteSnapshot {
         since: Option<Timestamp>,
         until: Option<Timestamp>,
     ) -> Result<Vec<StateCount>, StoreError> {
-        let statement = "SELECT d.sender, r.state, count(*) AS n FROM document AS d \
-             JOIN recipient AS r ON r.document = d.uid WHERE d.accepted_at >= $1 AND d.accepted_at < $2 \
+        let statement = "SELECT d.sender, r.state, count(*) AS n FROM document AS d INDEXED BY document_day \
+             CROSS JOIN recipient AS r ON r.document = d.uid \
+             WHERE d.accepted_at / 86400000000 BETWEEN $1 / 86400000000 AND $2 / 86400000000 \
+             AND d.accepted_at >= $1 AND d.accepted_at < $2 \
              GROUP BY d.sender, r.state ORDER BY d.sender, r.state";
-        let query = between(statement, since, until);
-        self.all(query, |row| {
-            Ok(StateCount {
-                sender: row.parsed("sender")?,
-                state: row.word("state", TransportStateName::from_word)?,
-                recipients: row.count("n")?,
-            })
-        })
-        .await
+        self.all(between(statement, since, until), state_count).await
+    }
+
+    async fn states_aside_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<StateCount>, StoreError> {
+        let statement = format!(
+            "SELECT d.sender, r.state, count(*) AS n FROM recipient AS r INDEXED BY recipient_state \
+             CROSS JOIN document AS d ON d.uid = r.document \
+             WHERE {ASIDE} AND r.document >= $3 AND r.document < $4 AND d.accepted_at >= $1 AND d.accepted_at < $2 \
+             GROUP BY d.sender, r.state ORDER BY d.sender, r.state"
+        );
+        // The millisecond of the end has a part before it; of the last id of all no part is left out.
+        let end = until.and_then(|until| until.checked_add(SignedDuration::from_millis(1)).ok());
+        let query = sqlx::query(AssertSqlSafe(statement))
+            .bind(micros(since).unwrap_or(i64::MIN))
+            .bind(micros(until).unwrap_or(i64::MAX))
+            .bind(since.map_or_else(String::new, first_id))
+            .bind(end.map_or_else(|| "~".to_owned(), first_id));
+        self.all(query, state_count).await
     }
 
     async fn refused_by_sender(
@@ -455,8 +491,9 @@ impl Snapshot for SqliteSnapshot {
         let statement = "SELECT verdict ->> '$.seal.state' AS seal, verdict ->> '$.seal.reason' AS seal_reason, \
              verdict ->> '$.seal.strength' AS seal_strength, verdict ->> '$.xml.state' AS xml, \
              verdict ->> '$.xml.reason' AS xml_reason, verdict ->> '$.xml.strength' AS xml_strength, \
-             verdict ->> '$.vouched_by_channel' AS vouched, count(*) AS n FROM document \
-             WHERE accepted_at >= $1 AND accepted_at < $2 GROUP BY 1, 2, 3, 4, 5, 6, 7";
+             verdict ->> '$.vouched_by_channel' AS vouched, count(*) AS n FROM document INDEXED BY document_day \
+             WHERE accepted_at / 86400000000 BETWEEN $1 / 86400000000 AND $2 / 86400000000 \
+             AND accepted_at >= $1 AND accepted_at < $2 GROUP BY 1, 2, 3, 4, 5, 6, 7";
         let query = between(statement, period.since, period.until);
         let rows = self
             .all(query, |row| {
@@ -472,11 +509,13 @@ impl Snapshot for SqliteSnapshot {
     }
 
     async fn pdfs(&mut self, period: Period) -> Result<BTreeMap<PdfKind, u64>, StoreError> {
-        let statement = "SELECT accepted_at, event, (SELECT json_group_array(json(a.value -> '$.signature')) \
+        let statement = "SELECT accepted_at / 86400000000 AS day, event, \
+             (SELECT json_group_array(json(a.value -> '$.signature')) \
              FROM json_each(document.facts, '$.attachments') AS a \
-             WHERE a.value ->> '$.signature' IS NOT NULL) AS found FROM document \
-             WHERE accepted_at >= $1 AND accepted_at < $2 AND (accepted_at, event) > ($3, $4) \
-             ORDER BY accepted_at, event LIMIT $5";
+             WHERE a.value ->> '$.signature' IS NOT NULL) AS found FROM document INDEXED BY document_day \
+             WHERE accepted_at / 86400000000 BETWEEN max($1 / 86400000000, $3) AND $2 / 86400000000 \
+             AND accepted_at >= $1 AND accepted_at < $2 AND (accepted_at / 86400000000, event) > ($3, $4) \
+             ORDER BY accepted_at / 86400000000, event LIMIT $5";
         let mut counts = BTreeMap::new();
         // In pages: a year has more of them than should be in memory at once.
         let mut after = (i64::MIN, 0);
@@ -487,7 +526,7 @@ impl Snapshot for SqliteSnapshot {
                 .bind(limit(PAGE_MAX));
             let page = self
                 .all(query, |row| {
-                    let place = (row.integer("accepted_at")?, row.integer("event")?);
+                    let place = (row.integer("day")?, row.integer("event")?);
                     Ok((place, row.json::<Vec<PdfSignatures>>("found")?))
                 })
                 .await?;
@@ -513,6 +552,14 @@ impl Snapshot for SqliteSnapshot {
             .await?;
         Ok(sums(rows))
     }
+}
+
+fn state_count(row: &SqliteRow) -> Result<StateCount, StoreError> {
+    Ok(StateCount {
+        sender: row.parsed("sender")?,
+        state: row.word("state", TransportStateName::from_word)?,
+        recipients: row.count("n")?,
+    })
 }
 
 /// What rows count alike is one: a word left out and the same word written.

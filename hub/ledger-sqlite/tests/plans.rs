@@ -27,7 +27,7 @@ use truc_model::delivery::TransportStateName;
 use truc_model::{AgencyId, AlertKind, LimitKind, Party, RefusalCode, Urgency};
 
 /// Tables that grow with every document.
-const LARGE: [&str; 8] = [
+const LARGE: [&str; 11] = [
     "event",
     "document",
     "recipient",
@@ -36,6 +36,9 @@ const LARGE: [&str; 8] = [
     "status",
     "refusal",
     "body_deleted",
+    "document_party",
+    "document_from",
+    "document_at",
 ];
 
 /// What is open at a time: small in peace, and large behind an inbox that nobody reads. To be read whole only by what
@@ -280,8 +283,18 @@ async fn questions(hub: &Hub) {
             ..page.clone()
         });
     }
+    filters.push(DocumentFilter {
+        begins: Some("000.0".to_owned()),
+        ..page.clone()
+    });
+    filters.push(DocumentFilter {
+        begins: Some("ubnd".to_owned()),
+        after: Some(1000),
+        ..page.clone()
+    });
     for filter in &filters {
         ledger.documents(filter).await.unwrap();
+        ledger.search(filter).await.unwrap();
     }
     ledger.refusals(&RefusalFilter::default()).await.unwrap();
     let month = Period { since, until };

@@ -24,7 +24,7 @@ use crate::operator::{OperatorOrder, OperatorOutcome};
 use crate::outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
 use crate::query::{
     DocumentFilter, DocumentLine, DocumentView, FIND_MAX, InboxCount, PAGE_MAX, Period, RefusalFilter,
-    TRACE_MAX,
+    Search, TRACE_MAX,
 };
 use crate::retention::{BodyDeletedRow, KeptBody};
 use crate::rows::{DirectoryRow, OutboxRow, RefusalRow, SubmissionRow};
@@ -443,6 +443,15 @@ impl Ledger {
     /// [`LedgerError::Store`].
     pub async fn documents(&self, filter: &DocumentFilter) -> Result<Vec<DocumentLine>, LedgerError> {
         Ok(self.snapshot().await?.documents(filter).await?)
+    }
+
+    /// Documents for a list, newest first, in bounded time also when a part of a name is looked for.
+    ///
+    /// # Errors
+    /// [`LedgerError::Store`].
+    pub async fn search(&self, filter: &DocumentFilter) -> Result<Search, LedgerError> {
+        let mut now = self.snapshot().await?;
+        Ok(Search::of(now.as_mut(), filter).await?)
     }
 
     /// Documents that a text names: the hub's id, the sender's `DocumentId`, a `message_id`, a delivery id or

@@ -55,7 +55,9 @@ pub use operator::{
     OperatorAction, OperatorDone, OperatorNo, OperatorOrder, OperatorOutcome, OperatorTarget,
 };
 pub use outcome::{Claimed, LateDelivery, ResendOutcome, SubmitOutcome, TakenOutcome};
-pub use query::{DocumentFilter, DocumentLine, DocumentView, InboxCount, Period, RefusalFilter, StateCounts};
+pub use query::{
+    DocumentFilter, DocumentLine, DocumentView, InboxCount, Period, RefusalFilter, Search, StateCounts,
+};
 pub use reorganise::{AtHome, PartyMove, ReorganisationTold, Reorganise, Reorganised};
 pub use retention::{
     BODIES_DELETED_MAX, BodyDeletedRow, DeleteBodies, DeletedBodies, DeletionCause, KeptBody, KeptDocument,

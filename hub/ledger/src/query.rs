@@ -1,12 +1,14 @@
 //! What one looks for, and the lines of lists.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use truc_model::delivery::TransportStateName;
 use truc_model::{DocumentUid, Operation, Party, RefusalCode, SystemId, Urgency};
 
+use crate::error::StoreError;
 use crate::event::EventRow;
 use crate::retention::BodyDeletedRow;
 use crate::rows::{DocumentRow, OutboxRow, RecipientRow, StatusRow};
+use crate::store::Snapshot;
 
 /// Most lines of one page of a list.
 pub const PAGE_MAX: usize = 1000;
@@ -16,6 +18,12 @@ pub const FIND_MAX: usize = 64;
 
 /// Most events in a trace.
 pub const TRACE_MAX: usize = 10_000;
+
+/// How many events one search for a part of a name goes back: more than a hundred thousand documents.
+pub const LOOK_EVENTS: u64 = 800_000;
+
+/// Most names that are looked at for those that begin so, in each place where names stand.
+pub const BEGINNINGS_MAX: usize = 5000;
 
 /// Which documents to list. Empty: all, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -36,10 +44,88 @@ pub struct DocumentFilter {
     pub until: Option<Timestamp>,
     /// `DocumentId` or number/notation contains this (letters of any case in ASCII).
     pub text: Option<String>,
+    /// `DocumentId` or number/notation begins with this (letters of any case in ASCII), found by an index; of more
+    /// than [`BEGINNINGS_MAX`] names some may be missing.
+    pub begins: Option<String>,
     /// Accepted by an event before this number: the next page.
     pub before: Option<u64>,
+    /// Accepted by an event after this number.
+    pub after: Option<u64>,
     /// Most lines; 0 and more than [`PAGE_MAX`] mean [`PAGE_MAX`].
     pub limit: usize,
+}
+
+/// What a search found, and how far back it looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Search {
+    /// Documents, newest first: all that fit down to `looked_to`, and older ones whose names begin with the text.
+    pub lines: Vec<DocumentLine>,
+    /// Documents of earlier events were not looked through: the same search with `before` set to this goes on there.
+    /// `None` when the page is full or nothing is left.
+    pub looked_to: Option<u64>,
+}
+
+impl Search {
+    /// Searches in bounded time, however old the ledger: [`LOOK_EVENTS`] back for any part of a name, and all of it
+    /// for its beginning.
+    pub(crate) async fn of(now: &mut dyn Snapshot, filter: &DocumentFilter) -> Result<Self, StoreError> {
+        Self::back(now, filter, LOOK_EVENTS).await
+    }
+
+    /// As [`Search::of`], so many events back.
+    pub(crate) async fn back(
+        now: &mut dyn Snapshot,
+        filter: &DocumentFilter,
+        look: u64,
+    ) -> Result<Self, StoreError> {
+        let Some(text) = &filter.text else {
+            let lines = now.documents(filter).await?;
+            return Ok(Self {
+                lines,
+                looked_to: None,
+            });
+        };
+        let mut end = now.head().await?.seq.saturating_add(1);
+        end = end.min(filter.before.unwrap_or(u64::MAX));
+        if let Some(until) = filter.until {
+            end = end.min(
+                now.last_of_day(until)
+                    .await?
+                    .map_or(0, |last| last.saturating_add(1)),
+            );
+        }
+        let after = end.saturating_sub(look.saturating_add(1));
+        let near = DocumentFilter {
+            after: Some(after.max(filter.after.unwrap_or(0))),
+            ..filter.clone()
+        };
+        let mut lines = now.documents(&near).await?;
+        let limit = page(filter.limit);
+        let mut is_whole = lines.len() >= limit || after <= filter.after.unwrap_or(0);
+        if !is_whole && let Some(since) = filter.since {
+            // A day more: what is accepted at the beginning of the period may have earlier numbers than what is
+            // accepted later on the day before.
+            let day_before = since.checked_sub(SignedDuration::from_hours(24)).unwrap_or(since);
+            is_whole = now
+                .last_of_day(day_before)
+                .await?
+                .is_some_and(|last| last >= after);
+        }
+        if !is_whole {
+            let begins = DocumentFilter {
+                begins: Some(text.clone()),
+                text: None,
+                before: Some(after.saturating_add(1)),
+                ..filter.clone()
+            };
+            lines.extend(now.documents(&begins).await?);
+            lines.truncate(limit);
+        }
+        Ok(Self {
+            lines,
+            looked_to: (!is_whole).then(|| after.saturating_add(1)),
+        })
+    }
 }
 
 /// One document in a list.

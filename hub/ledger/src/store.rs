@@ -338,6 +338,8 @@ pub trait Snapshot: AlertSnapshot {
     async fn submission(&mut self, key: &SubmissionKey) -> Result<Option<SubmissionRow>, StoreError>;
     /// Documents for a list, newest first.
     async fn documents(&mut self, filter: &DocumentFilter) -> Result<Vec<DocumentLine>, StoreError>;
+    /// The event of the newest document of the last day, in UTC, that has begun at `at` and has documents.
+    async fn last_of_day(&mut self, at: Timestamp) -> Result<Option<u64>, StoreError>;
     /// Documents that a text names: the hub's id, the sender's `DocumentId`, a `message_id`, a delivery id,
     /// or number/notation; newest first, at most `max`.
     async fn find(&mut self, text: &str, max: usize) -> Result<Vec<DocumentUid>, StoreError>;
@@ -430,6 +432,13 @@ pub trait Snapshot: AlertSnapshot {
     ) -> Result<Vec<SenderCount>, StoreError>;
     /// Recipients of documents accepted in a period, per sender and state.
     async fn states_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<StateCount>, StoreError>;
+    /// The same of the states that are not `taken`: few recipients stand so, and they are found by their state. The
+    /// id of a document begins with the moment of its acceptance, so those of a period are neighbours.
+    async fn states_aside_by_sender(
         &mut self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,

@@ -195,7 +195,15 @@ fn crates_know_only_whom_they_may() {
         ),
         ("truc-folder", &["truc-adapter-sdk"]),
         ("truc-oracles", &["truc-model", "truc-envelope"]),
-        ("truc-age", &["truc-model", "truc-ledger", "truc-ledger-sqlite"]),
+        (
+            "truc-age",
+            &[
+                "truc-model",
+                "truc-ledger",
+                "truc-ledger-sqlite",
+                "truc-ledger-postgres",
+            ],
+        ),
         ("truc-fuzz", &["truc-model", "truc-envelope", "truc-pdf"]),
     ]);
     let mut faults = Vec::new();

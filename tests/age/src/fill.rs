@@ -1,13 +1,12 @@
 //! Fills: groups of documents are made on one processor while the one before is saved on another.
 
-use std::path::Path;
 use std::time::Instant;
 
 use truc_ledger::contract::aged::{Ageing, GROUP, number_of};
 use truc_ledger::rows::Changes;
-use truc_ledger::{DocumentFilter, Head, Store as _};
-use truc_ledger_sqlite::SqliteStore;
+use truc_ledger::{DocumentFilter, Head};
 
+use crate::place::Place;
 use crate::{Failed, report};
 
 /// Groups made and not yet saved.
@@ -16,13 +15,12 @@ const AHEAD: usize = 2;
 /// Documents between two lines about progress.
 const TOLD_EVERY: u64 = 20_000;
 
-/// Fills the ledger at `path`.
+/// Fills the ledger at `place`.
 ///
 /// # Errors
 /// [`Failed`]; what was saved until then stays, and the next call goes on after it.
-pub(crate) async fn fill(path: &Path, ageing: Ageing, disk_left_mb: u64) -> Result<(), Failed> {
-    SqliteStore::migrate(path).await?;
-    let store = SqliteStore::open_to_fill(path).await?;
+pub(crate) async fn fill(place: &Place, ageing: Ageing, disk_left_mb: u64) -> Result<(), Failed> {
+    let store = place.to_fill().await?;
     let mut picture = store.read().await?;
     let newest = DocumentFilter {
         limit: 1,
@@ -57,13 +55,12 @@ pub(crate) async fn fill(path: &Path, ageing: Ageing, disk_left_mb: u64) -> Resu
         there += count;
         if there / TOLD_EVERY != before / TOLD_EVERY || there >= planned {
             let per_second = (there - first) as f64 / begun.elapsed().as_secs_f64();
-            let bytes = std::fs::metadata(path).map_or(0, |file| file.len());
             println!(
                 "{} documents, {per_second:.0} a second, {:.1} GB",
                 report::number(there),
-                bytes as f64 / 1e9
+                place.bytes() as f64 / 1e9
             );
-            if free_mb(path) < disk_left_mb {
+            if free_mb(place.folder()) < disk_left_mb {
                 println!("stopped: less than {disk_left_mb} MiB are free on the disk");
                 break;
             }
@@ -99,8 +96,6 @@ async fn make(
 }
 
 /// What is free where the ledger is, in MiB.
-fn free_mb(path: &Path) -> u64 {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    rustix::fs::statvfs(folder.unwrap_or(Path::new(".")))
-        .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
+fn free_mb(folder: &std::path::Path) -> u64 {
+    rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize) >> 20)
 }

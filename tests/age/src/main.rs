@@ -5,17 +5,19 @@
 
 mod fill;
 mod measure;
+mod place;
 mod report;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use jiff::Timestamp;
 use truc_ledger::contract::aged::Ageing;
-use truc_ledger::{LedgerError, Store, StoreError};
-use truc_ledger_sqlite::SqliteStore;
+use truc_ledger::{LedgerError, StoreError};
+use truc_ledger_postgres::private_server::ServerError;
+
+use crate::place::Place;
 
 /// When the traffic ends, unless said otherwise: fixed, so that the same call writes the same ledger.
 const UNTIL: &str = "2026-11-01T00:00:00Z";
@@ -36,6 +38,9 @@ enum Task {
     Fill {
         /// The ledger; made when it is not there.
         ledger: PathBuf,
+        /// The ledger is a directory with a PostgreSQL server of its own, which runs meanwhile.
+        #[arg(long)]
+        postgres: bool,
         /// How many documents in all; four recipients each on average.
         #[arg(long, default_value_t = 200_000)]
         documents: u64,
@@ -50,6 +55,9 @@ enum Task {
     Measure {
         /// The filled ledger.
         ledger: PathBuf,
+        /// The ledger is a directory with a PostgreSQL server of its own, which runs meanwhile.
+        #[arg(long)]
+        postgres: bool,
         /// Rounds of intake, old and empty in turn.
         #[arg(long, default_value_t = 5)]
         rounds: usize,
@@ -74,6 +82,9 @@ pub enum Failed {
     /// The ledger.
     #[error("the ledger cannot be used")]
     Ledger(#[from] LedgerError),
+    /// A server of one's own.
+    #[error("the private server cannot be used")]
+    Server(#[from] ServerError),
     /// Something else, in words.
     #[error("{0}")]
     Other(String),
@@ -84,15 +95,17 @@ async fn main() -> ExitCode {
     let done = match Arguments::parse().task {
         Task::Fill {
             ledger,
+            postgres,
             documents,
             until,
             disk_left_mb,
-        } => {
-            let ageing = Ageing::three_years(documents, until);
-            fill::fill(&ledger, ageing, disk_left_mb).await
-        }
+        } => match Place::at(&ledger, postgres).await {
+            Ok(place) => fill::fill(&place, Ageing::three_years(documents, until), disk_left_mb).await,
+            Err(error) => Err(error),
+        },
         Task::Measure {
             ledger,
+            postgres,
             rounds,
             documents,
             questions,
@@ -104,7 +117,10 @@ async fn main() -> ExitCode {
                 questions,
                 whole,
             };
-            measure::measure(&ledger, &plan).await
+            match Place::at(&ledger, postgres).await {
+                Ok(place) => measure::measure(&place, &plan).await,
+                Err(error) => Err(error),
+            }
         }
     };
     match done {
@@ -114,12 +130,6 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Opens a ledger, made or brought to the present schema first.
-async fn open(path: &Path) -> Result<Arc<dyn Store>, Failed> {
-    SqliteStore::migrate(path).await?;
-    Ok(Arc::new(SqliteStore::open(path).await?))
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -1,7 +1,6 @@
 //! Measures: the way of documents through the ledger, and every question people and the hub ask of it, on the filled
 //! ledger and on an empty one in turn.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,15 @@ use jiff::{SignedDuration, Timestamp};
 use truc_ledger::contract::aged::{document, document_id, number_and_notation, number_of, system_of};
 use truc_ledger::query::PAGE_MAX;
 use truc_ledger::{
-    BalanceFilter, ClaimRequest, DocumentFilter, Forwarded, HubId, Ledger, Period, Settings, SubmitOutcome,
-    TakenReport, VerifyOptions,
+    BalanceFilter, ClaimRequest, DocumentFilter, Forwarded, HubId, Ledger, Period, Settings, Store,
+    SubmitOutcome, TakenReport, VerifyOptions,
 };
 use truc_model::delivery::TransportStateName;
 use truc_model::wire::Taken;
 use truc_model::{AgencyId, Clock, MessageId, Party, Random, SystemClock, SystemRandom};
 
-use crate::{Failed, open, report};
+use crate::place::Place;
+use crate::{Failed, report};
 
 /// Submissions under way at once, as many as the hub takes from the broker.
 const UNDER_WAY: usize = 256;
@@ -52,20 +52,11 @@ struct Subject {
 ///
 /// # Errors
 /// [`Failed`].
-pub(crate) async fn measure(path: &Path, plan: &Plan) -> Result<(), Failed> {
-    let mut old = Subject::open(path).await?;
-    let beside = path.with_extension("empty.db");
-    for file in [
-        &beside,
-        &beside.with_extension("db-wal"),
-        &beside.with_extension("db-shm"),
-    ] {
-        // What an earlier run left.
-        let _ = std::fs::remove_file(file);
-    }
-    let mut empty = Subject::open(&beside).await?;
+pub(crate) async fn measure(place: &Place, plan: &Plan) -> Result<(), Failed> {
+    let mut old = Subject::open(place.old().await?).await?;
+    let mut empty = Subject::open(place.empty().await?).await?;
     empty.through(EMPTY_HAS).await?;
-    let flush = flush_ms(path)?;
+    let flush = flush_ms(place)?;
     println!(
         "old: {} documents; empty: {}; disk flush p50 {flush:.1} ms\n",
         report::number(old.documents),
@@ -74,13 +65,7 @@ pub(crate) async fn measure(path: &Path, plan: &Plan) -> Result<(), Failed> {
     intake(&mut old, &mut empty, plan).await?;
     questions(&old, &empty, plan).await?;
     println!("\nmemory of this process at most: {} MiB", peak_mib());
-    for file in [
-        &beside,
-        &beside.with_extension("db-wal"),
-        &beside.with_extension("db-shm"),
-    ] {
-        let _ = std::fs::remove_file(file);
-    }
+    place.remove_empty();
     Ok(())
 }
 
@@ -166,6 +151,8 @@ enum Question {
     TakenState,
     Refused,
     OfMonth,
+    OfOldDay,
+    Search,
     Text,
     MonthOfAgency,
     DayFigures,
@@ -180,7 +167,7 @@ enum Question {
 }
 
 impl Question {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::Trace,
         Self::FindNumber,
         Self::FindMessage,
@@ -194,6 +181,8 @@ impl Question {
         Self::TakenState,
         Self::Refused,
         Self::OfMonth,
+        Self::OfOldDay,
+        Self::Search,
         Self::Text,
         Self::MonthOfAgency,
         Self::DayFigures,
@@ -222,7 +211,9 @@ impl Question {
             Self::TakenState => "list: taken",
             Self::Refused => "list: refused by an adapter",
             Self::OfMonth => "list: of a month",
-            Self::Text => "list: part of a DocumentId",
+            Self::OfOldDay => "list: until a day long ago",
+            Self::Search => "search: part of a DocumentId, bounded",
+            Self::Text => "list: part of a DocumentId, all of it",
             Self::MonthOfAgency => "list: to one recipient, of a month",
             Self::DayFigures => "balance by the tables, of a day",
             Self::MonthFigures => "balance by the tables, of a month",
@@ -287,10 +278,10 @@ impl Whole {
 }
 
 impl Subject {
-    async fn open(path: &Path) -> Result<Self, Failed> {
+    async fn open(store: Arc<dyn Store>) -> Result<Self, Failed> {
         let settings = Settings::default();
         let ledger = Ledger::start(
-            open(path).await?,
+            store,
             Arc::new(SystemClock),
             Arc::new(SystemRandom::default()),
             settings,
@@ -455,6 +446,14 @@ impl Subject {
                 };
                 self.list(filter).await?;
             }
+            Question::OfOldDay => {
+                let until = Some(accepted);
+                self.list(DocumentFilter { until, ..page }).await?;
+            }
+            Question::Search => {
+                let text = Some(format!("{number:09}"));
+                self.ledger.search(&DocumentFilter { text, ..page }).await?;
+            }
             Question::Text => {
                 let text = Some(format!("{number:09}"));
                 self.list(DocumentFilter { text, ..page }).await?;
@@ -539,9 +538,9 @@ fn around(at: Timestamp, days: i64) -> Period {
 }
 
 /// The median time of a flush to the disk where the ledger is.
-fn flush_ms(path: &Path) -> Result<f64, Failed> {
+fn flush_ms(place: &Place) -> Result<f64, Failed> {
     use std::io::Write as _;
-    let probe = path.with_extension("flush");
+    let probe = place.probe();
     let failed = |error: std::io::Error| Failed::Other(error.to_string());
     let mut file = std::fs::File::create(&probe).map_err(failed)?;
     let mut times = Vec::new();

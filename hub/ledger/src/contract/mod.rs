@@ -170,6 +170,9 @@ macro_rules! contract_tests {
             }
             questions {
                 lists_and_filters,
+                names_are_found_by_their_beginning,
+                a_search_says_how_far_it_looked,
+                lists_of_days_are_whole,
                 a_text_finds_its_document,
                 a_document_as_a_whole,
                 refusals_are_listed,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use truc_model::delivery::TransportStateName as State;
 use truc_model::{Party, RefusalCode, Sha256, UndeliverableCause};
 
@@ -9,7 +10,7 @@ use super::Bench;
 use super::kit::{Hub, agency, deliveries, owner, system, to};
 use crate::{
     BalanceFilter, BalanceRow, DirectorySummary, DocumentFilter, EventKind, Fact, LedgerError, NewDirectory,
-    Note, Plan, PlannedRecipient, RefusalFilter,
+    Note, Plan, PlannedRecipient, RefusalFilter, Search,
 };
 
 async fn ids(hub: &Hub, filter: DocumentFilter) -> Vec<String> {
@@ -103,6 +104,151 @@ pub async fn lists_and_filters(bench: &dyn Bench) {
     assert_eq!(line.number.as_deref(), Some("2_5%/UBND-VP"));
     assert_eq!(line.subject.as_deref(), Some("Về việc \"thử\"\nnghiệm"));
     assert_eq!((&line.system, line.accepted_at), (&system("xa"), noon));
+}
+
+/// Four documents of three days; gives their events.
+async fn named(hub: &Hub) -> Vec<u64> {
+    let mut events = Vec::new();
+    for id in ["000.01.Ab-1", "000.02.aB-2", "x000.01.ab-3", "000.01.AC-4"] {
+        hub.accept(hub.document(id)).await;
+        let newest = DocumentFilter {
+            limit: 1,
+            ..DocumentFilter::default()
+        };
+        events.push(hub.ledger.documents(&newest).await.unwrap()[0].event);
+        hub.minutes(16 * 60);
+    }
+    events
+}
+
+pub async fn names_are_found_by_their_beginning(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    let events = named(&hub).await;
+    let begins = |text: &str| DocumentFilter {
+        begins: Some(text.to_owned()),
+        ..DocumentFilter::default()
+    };
+    for (text, found) in [
+        ("000.01.aB", &["000.01.Ab-1"][..]),
+        ("000.01.AB-1/ubnd", &["000.01.Ab-1"]),
+        ("000.01.a", &["000.01.AC-4", "000.01.Ab-1"]),
+        ("000.", &["000.01.AC-4", "000.02.aB-2", "000.01.Ab-1"]),
+        ("X", &["x000.01.ab-3"]),
+        ("x000.01.AB-3", &["x000.01.ab-3"]),
+        ("00.01", &[]),
+        ("%", &[]),
+    ] {
+        assert_eq!(ids(&hub, begins(text)).await, found, "{text}");
+    }
+    let between = DocumentFilter {
+        after: Some(events[0]),
+        before: Some(events[3]),
+        ..begins("000.")
+    };
+    assert_eq!(ids(&hub, between).await, ["000.02.aB-2"]);
+    let of_sender = DocumentFilter {
+        sender: Some(agency(5)),
+        ..begins("000.")
+    };
+    assert_eq!(ids(&hub, of_sender).await, [""; 0]);
+}
+
+pub async fn a_search_says_how_far_it_looked(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    let events = named(&hub).await;
+    let store = bench.open().await;
+    let search = async |text: &str, before: Option<u64>, look: u64| {
+        let filter = DocumentFilter {
+            text: Some(text.to_owned()),
+            before,
+            ..DocumentFilter::default()
+        };
+        let mut now = store.read().await.unwrap();
+        let found = Search::back(now.as_mut(), &filter, look).await.unwrap();
+        let ids: Vec<String> = found.lines.into_iter().map(|line| line.document_id).collect();
+        (ids.join(" "), found.looked_to)
+    };
+    let all = u64::try_from(events.len()).unwrap();
+    assert_eq!(
+        search("aB-", None, all).await,
+        ("x000.01.ab-3 000.02.aB-2 000.01.Ab-1".to_owned(), None)
+    );
+    // One event short: the oldest is not looked at, but where a name begins so.
+    assert_eq!(
+        search("ab-", None, all - 1).await,
+        ("x000.01.ab-3 000.02.aB-2".to_owned(), Some(events[1]))
+    );
+    assert_eq!(
+        search("ab-", Some(events[1]), all - 1).await,
+        ("000.01.Ab-1".to_owned(), None)
+    );
+    assert_eq!(
+        search("000.01", None, 2).await,
+        ("000.01.AC-4 x000.01.ab-3 000.01.Ab-1".to_owned(), Some(events[2]))
+    );
+    let mut filter = DocumentFilter {
+        text: Some("000".to_owned()),
+        limit: 1,
+        ..DocumentFilter::default()
+    };
+    let found = hub.ledger.search(&filter).await.unwrap();
+    assert_eq!(
+        (found.lines.len(), found.looked_to),
+        (1, None),
+        "the page is full"
+    );
+    // In a period it begins at its end and does not look behind its beginning.
+    let second = hub
+        .ledger
+        .documents(&DocumentFilter::default())
+        .await
+        .unwrap()
+        .remove(2);
+    filter.limit = 0;
+    filter.until = Some(second.accepted_at + SignedDuration::from_secs(1));
+    filter.since = Some(second.accepted_at);
+    let mut now = store.read().await.unwrap();
+    assert_eq!(
+        now.last_of_day(second.accepted_at).await.unwrap(),
+        Some(events[1])
+    );
+    let found = Search::back(now.as_mut(), &filter, 1).await.unwrap();
+    assert_eq!(found.lines, [second]);
+    filter.since = Some(Timestamp::UNIX_EPOCH);
+    filter.until = Some(Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1));
+    let found = Search::back(now.as_mut(), &filter, 1).await.unwrap();
+    assert_eq!((found.lines.len(), found.looked_to), (0, None));
+}
+
+pub async fn lists_of_days_are_whole(bench: &dyn Bench) {
+    let hub = Hub::open(bench).await;
+    named(&hub).await;
+    let lines = hub.ledger.documents(&DocumentFilter::default()).await.unwrap();
+    let moments: Vec<Timestamp> = lines.iter().rev().map(|line| line.accepted_at).collect();
+    for (first, since) in moments.iter().enumerate() {
+        for (last, until) in moments.iter().enumerate() {
+            let period = DocumentFilter {
+                since: Some(*since),
+                until: Some(*until),
+                ..DocumentFilter::default()
+            };
+            let mut expected: Vec<String> = Vec::new();
+            expected.extend(
+                lines
+                    .iter()
+                    .rev()
+                    .skip(first)
+                    .take(last.saturating_sub(first))
+                    .map(|line| line.document_id.clone()),
+            );
+            expected.reverse();
+            assert_eq!(ids(&hub, period.clone()).await, expected);
+            let newest = DocumentFilter { limit: 1, ..period };
+            expected.truncate(1);
+            assert_eq!(ids(&hub, newest).await, expected);
+        }
+    }
+    hub.sound().await;
 }
 
 pub async fn a_text_finds_its_document(bench: &dyn Bench) {

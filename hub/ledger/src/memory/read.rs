@@ -6,6 +6,7 @@ use std::ops::Bound;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::OwnedRwLockReadGuard;
+use truc_model::delivery::TransportStateName;
 use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, DocumentUid, Party, RefusalCode, Sha256, SystemId};
 
@@ -28,6 +29,8 @@ use crate::rows::{
 };
 use crate::signatures::{PdfKind, VerdictKind};
 use crate::store::Snapshot;
+
+const MICROS_A_DAY: i64 = 86_400_000_000;
 
 pub(super) struct MemorySnapshot(pub(super) OwnedRwLockReadGuard<Tables>);
 
@@ -77,6 +80,11 @@ impl MemorySnapshot {
             let has = |field: &str| field.to_ascii_lowercase().contains(&text);
             has(&row.identity.document_id) || row.number_key().is_some_and(|number| has(&number))
         };
+        let begins = |text: &String| {
+            let text = text.to_ascii_lowercase();
+            let has = |field: &str| field.to_ascii_lowercase().starts_with(&text);
+            has(&row.identity.document_id) || row.number_key().is_some_and(|number| has(&number))
+        };
         filter.party.as_ref().is_none_or(|p| p == sender || to(p))
             && filter.sender.as_ref().is_none_or(|p| p == sender)
             && filter.recipient.as_ref().is_none_or(to)
@@ -91,7 +99,9 @@ impl MemorySnapshot {
                 .is_none_or(|state| self.recipients_of(row.uid).any(|r| r.state.name() == state))
             && within(row.accepted_at, filter.since, filter.until)
             && filter.text.as_ref().is_none_or(text)
+            && filter.begins.as_ref().is_none_or(begins)
             && filter.before.is_none_or(|before| row.event < before)
+            && filter.after.is_none_or(|after| row.event > after)
     }
 }
 
@@ -117,6 +127,16 @@ impl Snapshot for MemorySnapshot {
             .take(page(filter.limit))
             .map(|row| self.line(row))
             .collect())
+    }
+
+    async fn last_of_day(&mut self, at: Timestamp) -> Result<Option<u64>, StoreError> {
+        let day = |at: Timestamp| at.as_microsecond() / MICROS_A_DAY;
+        let rows = self.0.documents.values();
+        let rows = rows.filter(|row| day(row.accepted_at) <= day(at));
+        Ok(rows
+            .map(|row| (day(row.accepted_at), row.event))
+            .max()
+            .map(|(_, event)| event))
     }
 
     async fn find(&mut self, text: &str, max: usize) -> Result<Vec<DocumentUid>, StoreError> {
@@ -400,6 +420,16 @@ impl Snapshot for MemorySnapshot {
                 recipients,
             })
             .collect())
+    }
+
+    async fn states_aside_by_sender(
+        &mut self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Vec<StateCount>, StoreError> {
+        let mut counts = self.states_by_sender(since, until).await?;
+        counts.retain(|count| count.state != TransportStateName::Taken);
+        Ok(counts)
     }
 
     async fn refused_by_sender(

@@ -28,7 +28,7 @@ pub struct Options {
     /// Accepted on or before this day (or before this moment)
     #[arg(long, value_name = "DATE", value_parser = words::until)]
     pub until: Option<jiff::Timestamp>,
-    /// DocumentId or number/notation contains this
+    /// DocumentId or number/notation contains this (of old documents: begins with it)
     #[arg(long, value_name = "TEXT")]
     pub number: Option<String>,
     /// Most lines
@@ -52,12 +52,13 @@ pub(super) async fn list(opened: &Opened, options: &Options) -> Result<Answer, T
         limit,
         ..DocumentFilter::default()
     };
-    let lines = opened.ledger.documents(&filter).await?;
+    let found = opened.ledger.search(&filter).await?;
+    let lines = found.lines;
     let mut table = Table::new(HEADS);
     for line in &lines {
         table.row(row(opened, line));
     }
-    let text = match lines.len() {
+    let mut text = match lines.len() {
         0 => nothing(opened, options),
         found if found == limit => {
             format!(
@@ -68,9 +69,19 @@ pub(super) async fn list(opened: &Opened, options: &Options) -> Result<Answer, T
         }
         found => format!("{}\n\n{} văn bản.", table.text(), number(found as u64)),
     };
+    if found.looked_to.is_some() {
+        text.push_str(PARTLY_LOOKED);
+    }
     let documents: Vec<_> = lines.iter().map(json_of).collect();
-    Answer::fine(text, &json!({ "documents": documents }))
+    Answer::fine(
+        text,
+        &json!({ "documents": documents, "looked_to": found.looked_to }),
+    )
 }
+
+/// A part of a name is looked for so far back; what begins with it was found however old.
+const PARTLY_LOOKED: &str = "\n→ Một phần của số, mã chỉ được tìm trong hơn một trăm nghìn văn bản mới nhất; \
+     văn bản cũ hơn: gõ từ đầu số, hoặc thêm --until NGÀY.";
 
 /// Nothing found: perhaps because what was asked for does not exist.
 fn nothing(opened: &Opened, options: &Options) -> String {
