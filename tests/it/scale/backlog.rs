@@ -33,7 +33,7 @@ const FULL: usize = SYSTEMS - 1;
 const DEAD: usize = SYSTEMS;
 
 /// Documents to all of them.
-const DOCUMENTS: usize = 1_000;
+const DOCUMENTS: usize = 400;
 /// Documents to the dead one alone: before all others, and together more than a hub may have in memory.
 const LARGE: usize = 1_900;
 const LARGE_BYTES: usize = 128 * 1024;
