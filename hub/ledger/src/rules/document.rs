@@ -1,7 +1,7 @@
 //! Documents: accepted once, repeated answered alike, conflicts parked. What recalls, updates and replacements do to
 //! earlier documents stands in [`super::change`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use truc_model::wire::{
@@ -414,13 +414,18 @@ fn post_deliveries(
     recipients: &[RecipientRow],
 ) {
     let mut messages: Vec<(DeliveryUid, &SystemId, Vec<String>)> = Vec::new();
-    for row in recipients {
-        let (Some(delivery), Some(system), TransportState::Scheduled { .. }) =
-            (row.delivery, &row.system, &row.state)
-        else {
+    let mut places: HashMap<DeliveryUid, usize> = HashMap::new();
+    let mut paces: HashMap<DeliveryUid, Vec<Pace>> = HashMap::new();
+    for (row, addressee) in recipients.iter().zip(&plan.addressees) {
+        let (Some(delivery), Some(system)) = (row.delivery, &row.system) else {
             continue;
         };
-        match messages.iter_mut().find(|(known, ..)| *known == delivery) {
+        paces.entry(delivery).or_default().push(addressee.pace);
+        if !matches!(row.state, TransportState::Scheduled { .. }) {
+            continue;
+        }
+        let place = *places.entry(delivery).or_insert(messages.len());
+        match messages.get_mut(place) {
             Some((_, _, codes)) => codes.push(row.code().to_owned()),
             None => messages.push((delivery, system, vec![row.code().to_owned()])),
         }
@@ -441,11 +446,9 @@ fn post_deliveries(
             to,
             status: None,
         });
-        let on_board = recipients.iter().zip(&plan.addressees);
-        let on_board = on_board.filter(|(row, _)| row.delivery == Some(delivery));
-        let paces = on_board.map(|(_, addressee)| addressee.pace);
+        let paces = paces.remove(&delivery).unwrap_or_default();
         work.move_outbox(delivery, |row| {
-            row.priority = change::priority(row.priority, paces);
+            row.priority = change::priority(row.priority, paces.into_iter());
         });
     }
 }

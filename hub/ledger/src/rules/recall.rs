@@ -4,6 +4,8 @@
 //! The race with forwarding has one defined winner: whichever commits first, the claim of the message or the
 //! order. After the order a message that is wanted back for all its recipients is never published again.
 
+use std::collections::HashMap;
+
 use truc_model::wire::{NoticeCode, Outgoing, Text};
 use truc_model::{
     ChangeOrder, DeliveryUid, DocumentUid, Operation, Sha256, SystemId, TransportState, WithdrawCause,
@@ -341,11 +343,12 @@ fn is_taken_back(work: &Work, row: &RecipientRow) -> bool {
 /// Rows by the message they travel in, in order.
 fn by_message(rows: &[RecipientRow]) -> Vec<(DocumentUid, Option<DeliveryUid>, Vec<RecipientRow>)> {
     let mut messages: Vec<(DocumentUid, Option<DeliveryUid>, Vec<RecipientRow>)> = Vec::new();
+    let mut places: HashMap<(DocumentUid, Option<DeliveryUid>), usize> = HashMap::new();
     for row in rows {
-        let of = |(document, delivery, _): &&mut (DocumentUid, Option<DeliveryUid>, _)| {
-            (*document, *delivery) == (row.document, row.delivery)
-        };
-        match messages.iter_mut().find(of) {
+        let place = *places
+            .entry((row.document, row.delivery))
+            .or_insert(messages.len());
+        match messages.get_mut(place) {
             Some((_, _, rows)) => rows.push(row.clone()),
             None => messages.push((row.document, row.delivery, vec![row.clone()])),
         }

@@ -101,7 +101,7 @@ mod tests {
         RecipientRow {
             document: DOCUMENT,
             position,
-            party: Party::Agency(AgencyId(position.into())),
+            party: Party::Agency(AgencyId(position)),
             codes: Vec::new(),
             system: None,
             delivery: Some(DeliveryUid::new(Uuid::from_u128(delivery))),
