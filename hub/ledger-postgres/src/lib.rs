@@ -15,6 +15,7 @@ mod kept;
 mod limits;
 mod list;
 mod next;
+mod pending;
 pub mod private_server;
 mod read;
 mod row;
@@ -66,24 +67,25 @@ impl PostgresStore {
             });
         }
         let shared = Arc::new(write::Shared::default());
-        let opened = Arc::clone(&shared);
+        // Not all that is shared: it holds the connection, and the connection its pool.
+        let opened = Arc::clone(&shared.connections);
         let writer = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(settings.connect_timeout)
             .idle_timeout(None)
+            .max_lifetime(None)
             // A session finds out by its first statement, and takes another.
             .test_before_acquire(false)
             .after_connect(move |connection, _| {
-                opened.connections.fetch_add(1, Ordering::Relaxed);
+                opened.fetch_add(1, Ordering::Relaxed);
                 Box::pin(async move {
                     // After a failover it may be another server.
                     let usable = schema::usable(connection).await;
                     usable.map_err(|error| sqlx::Error::Configuration(error.into()))
                 })
             })
-            .connect_with(settings.writer()?)
-            .await
-            .map_err(store_error)?;
+            // With the first transaction: by the runtime that will wait for its answers.
+            .connect_lazy_with(settings.writer()?);
         let readers = PgPoolOptions::new()
             .max_connections(settings.readers_max.clamp(1, READERS_LIMIT))
             .acquire_timeout(settings.connect_timeout)
@@ -118,6 +120,7 @@ impl PostgresStore {
     /// Closes all connections.
     pub async fn close(&self) {
         self.readers.close().await;
+        drop(self.shared.writer.lock().await.take());
         self.writer.close().await;
     }
 }

@@ -10,7 +10,8 @@ use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
-use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgArguments;
+use sqlx::{Arguments as _, AssertSqlSafe};
 use truc_ledger::StoreError;
 use truc_ledger::body::Body;
 use truc_ledger::event::EventRow;
@@ -122,6 +123,12 @@ const PARTS: [&str; 14] = [
     DIRECTORIES,
     limits::BEGUN,
 ];
+
+/// About as many columns as all tables have.
+const COLUMNS_MAX: usize = 180;
+
+/// About as many bytes as a row has that has no long text.
+const ROW_BYTES: usize = 400;
 
 /// Which of [`PARTS`] are the bodies.
 const BODIES_PART: usize = 1;
@@ -239,10 +246,27 @@ impl<'c> Rows<'c> {
         self.lengths() == [0; PARTS.len()]
     }
 
+    /// About how many bytes they are on their way, so that there is room at once.
+    fn bytes(&self) -> usize {
+        let events = self.events.iter().map(|row| row.canonical.len() + ROW_BYTES / 4);
+        let bodies = self.bodies.iter();
+        let bodies = bodies.map(|(_, body)| body.here().map_or(0, |bytes| bytes.len()) + ROW_BYTES / 4);
+        let rows = 3 * self.documents.len()
+            + self.recipients.len()
+            + self.recipients_moved.len()
+            + 2 * self.submissions.len()
+            + 2 * self.outbox.len()
+            + self.outbox_moved.len()
+            + self.limits_begun.len();
+        events.sum::<usize>() + bodies.sum::<usize>() + rows * ROW_BYTES
+    }
+
     /// The statement for those tables that have rows.
     fn statement(&self) -> Result<Statement<'static>, StoreError> {
         let lengths = self.lengths();
-        let mut to = sqlx::query(AssertSqlSafe(text_for(&lengths)));
+        let mut arguments = PgArguments::default();
+        arguments.reserve(COLUMNS_MAX, self.bytes());
+        let mut to = sqlx::query_with(AssertSqlSafe(text_for(&lengths)), arguments);
         for (part, length) in lengths.iter().enumerate() {
             if *length > 0 {
                 to = self.bind(part, to)?;
@@ -572,4 +596,29 @@ fn directories(to: Statement<'static>, rows: &[DirectoryRow]) -> Statement<'stat
         .bind(column(rows, |row| big(row.event)))
         .bind(column(rows, |row| row.at.as_microsecond()))
         .bind(column(rows, |row| row.json.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parameters_of_the_parts_are_numbered_through() {
+        let mut lengths = [0; PARTS.len()];
+        lengths[5] = 1;
+        lengths[11] = 1;
+        let two = made_of(&lengths);
+        assert!(two.contains("unnest($1::uuid[], $2::boolean[])"), "{two}");
+        assert!(two.contains("delivery = ANY($3::uuid[])"), "{two}");
+        assert!(two.ends_with("SELECT 0::bigint AS fresh"), "{two}");
+        let all = made_of(&[1; PARTS.len()]);
+        let numbers = all.split('$').skip(1).map(|rest| {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap();
+            rest[..digits].parse::<usize>().unwrap()
+        });
+        let numbers: Vec<usize> = numbers.collect();
+        assert_eq!(numbers, (1..=numbers.len()).collect::<Vec<_>>());
+        assert!(numbers.len() <= COLUMNS_MAX);
+        assert!(all.ends_with("SELECT count(*) AS fresh FROM p1"), "{all}");
+    }
 }

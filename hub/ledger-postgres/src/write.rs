@@ -6,6 +6,7 @@
 //! inbox, and none can fail because of another (decision 0009). A hub that had the turn before as well has at hand what
 //! it wrote then ([`Recent`]).
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -32,8 +33,8 @@ use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, Syst
 use crate::column::{Columns as _, damaged};
 use crate::id::Id;
 use crate::save::{column, save};
-use crate::session::{Session, Statement, all, run};
-use crate::{kept, limits, next, row, waiting};
+use crate::session::{Session, Source, Statement, Writer, all, run};
+use crate::{kept, limits, next, pending, row, waiting};
 
 /// Begins, waits for the turn, and reads the end of the chain, in one round trip.
 const BEGIN: &str =
@@ -45,14 +46,19 @@ pub(crate) struct PostgresTransaction {
     shared: Arc<Shared>,
     /// Taken from [`Shared`] and given back with the commit.
     recent: Recent,
+    /// Saved and not written yet: see [`Self::db`].
+    pending: Option<Changes>,
+    /// Digests of which no body is kept; `None`: it was not looked for any.
+    new_bodies: Option<BTreeSet<Sha256>>,
 }
 
 /// What the transactions of a store have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    pub(crate) writer: Writer,
     pub(crate) recent: Mutex<Recent>,
     /// How many connections were opened for writing: the number of the present one.
-    pub(crate) connections: AtomicU64,
+    pub(crate) connections: Arc<AtomicU64>,
 }
 
 impl Shared {
@@ -67,7 +73,7 @@ impl PostgresTransaction {
         patience: Duration,
         shared: &Arc<Shared>,
     ) -> Result<Self, StoreError> {
-        let (session, rows) = Session::begin(pool, BEGIN, patience).await?;
+        let (session, rows) = Session::begin(Source::Writer(&shared.writer, pool), BEGIN, patience).await?;
         let row = rows.first().ok_or_else(|| damaged("turn"))?;
         let turn = row.integer("turn")?;
         let head = match row.integer_or_null("seq")? {
@@ -84,6 +90,8 @@ impl PostgresTransaction {
             head,
             shared: Arc::clone(shared),
             recent,
+            pending: None,
+            new_bodies: None,
         })
     }
 
@@ -114,7 +122,15 @@ impl PostgresTransaction {
         statement: Statement<'_>,
         read: impl Fn(&PgRow) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
-        all(&mut self.session, statement, read).await
+        all(self.db().await?, statement, read).await
+    }
+
+    /// The connection, with all that was saved in the tables.
+    async fn db(&mut self) -> Result<&mut Session, StoreError> {
+        if let Some(changes) = self.pending.take() {
+            save(&mut self.session, &changes).await?;
+        }
+        Ok(&mut self.session)
     }
 }
 
@@ -180,19 +196,28 @@ pub(crate) fn digests(of: &[Sha256]) -> Vec<&[u8]> {
     of.iter().map(|sha256| &sha256.as_bytes()[..]).collect()
 }
 
-/// Nearly every document is new in every way: one look says so. The digest alone is more than asked for.
+/// Nearly every document is new in every way: one look says so. The digest alone is more than asked for. Whether a body
+/// is kept matters to this back end alone: one that is new will be where it is put. `OFFSET 0` has each key looked up in its
+/// index; the planner, thinking that something will be found soon, would walk over the tables instead. The order is
+/// there for the index that has it: with no statistics, that of all documents of a sender looks as good.
 pub(crate) const SEEN: &str = "SELECT \
-     EXISTS (SELECT 1 FROM unnest($1::text[], $2::uuid[]) AS k (system, message_id) JOIN submission AS s \
-     ON s.message_id = k.message_id AND s.system = k.system) AS submissions, \
+     EXISTS (SELECT 1 FROM unnest($1::text[], $2::uuid[]) AS k (system, message_id) CROSS JOIN LATERAL (\
+     SELECT 1 FROM submission AS s WHERE s.message_id = k.message_id AND s.system = k.system OFFSET 0) AS s) \
+     AS submissions, \
      EXISTS (SELECT 1 FROM unnest($3::text[], $4::text[], $5::bytea[]) AS k (system, message_id, sha256) \
-     JOIN refusal AS r ON r.system = k.system AND r.message_id = k.message_id AND r.sha256 = k.sha256) AS refusals, \
-     EXISTS (SELECT 1 FROM unnest($6::text[], $7::text[]) AS k (sender, document_id) JOIN document AS d \
-     ON d.sender = k.sender AND left(d.document_id, 200) = left(k.document_id, 200) \
-     AND d.document_id = k.document_id) AS identities, \
-     EXISTS (SELECT 1 FROM unnest($8::bytea[]) AS k (sha256) JOIN document AS d ON d.sha256 = k.sha256) AS digests, \
-     EXISTS (SELECT 1 FROM unnest($9::text[], $10::text[]) AS k (sender, number) JOIN document AS d \
-     ON d.sender = k.sender AND d.number IS NOT NULL AND left(d.number, 200) = left(k.number, 200) \
-     AND d.number = k.number) AS numbers";
+     CROSS JOIN LATERAL (SELECT 1 FROM refusal AS r WHERE r.system = k.system AND r.message_id = k.message_id \
+     AND r.sha256 = k.sha256 OFFSET 0) AS r) AS refusals, \
+     EXISTS (SELECT 1 FROM unnest($6::text[], $7::text[]) AS k (sender, document_id) CROSS JOIN LATERAL (\
+     SELECT 1 FROM document AS d WHERE d.sender = k.sender AND left(d.document_id, 200) = left(k.document_id, 200) \
+     AND d.document_id = k.document_id ORDER BY d.held, d.event LIMIT 1) AS d) AS identities, \
+     EXISTS (SELECT 1 FROM unnest($8::bytea[]) AS k (sha256) CROSS JOIN LATERAL (\
+     SELECT 1 FROM document AS d WHERE d.sha256 = k.sha256 OFFSET 0) AS d) AS digests, \
+     EXISTS (SELECT 1 FROM unnest($9::text[], $10::text[]) AS k (sender, number) CROSS JOIN LATERAL (\
+     SELECT 1 FROM document AS d WHERE d.sender = k.sender AND d.number IS NOT NULL \
+     AND left(d.number, 200) = left(k.number, 200) AND d.number = k.number ORDER BY d.held, d.event LIMIT 1) AS d) \
+     AS numbers, \
+     EXISTS (SELECT 1 FROM unnest($8::bytea[]) AS k (sha256) CROSS JOIN LATERAL (\
+     SELECT 1 FROM body AS b WHERE b.sha256 = k.sha256 OFFSET 0) AS b) AS bodies";
 
 /// In the table of refusals an absent system is the empty text.
 fn refusing_system(like: &RefusalLike) -> &str {
@@ -229,15 +254,22 @@ impl Transaction for PostgresTransaction {
             .bind(column(numbers, |key| key.sender.to_string()))
             .bind(column(numbers, |key| key.number.as_str()));
         let seen = self.all(statement, |row| {
-            Ok(Seen {
+            let seen = Seen {
                 submissions: row.flag("submissions")?,
                 refusals: row.flag("refusals")?,
                 identities: row.flag("identities")?,
                 digests: row.flag("digests")?,
                 numbers: row.flag("numbers")?,
-            })
+            };
+            Ok((seen, row.flag("bodies")?))
         });
-        Ok(seen.await?.pop().unwrap_or(Seen::PERHAPS))
+        let Some((seen, bodies)) = seen.await?.pop() else {
+            return Ok(Seen::PERHAPS);
+        };
+        if !bodies {
+            self.new_bodies = Some(digests.iter().map(|(_, sha256)| *sha256).collect());
+        }
+        Ok(seen)
     }
 
     async fn submissions(&mut self, of: &[SubmissionKey]) -> Result<Vec<SubmissionRow>, StoreError> {
@@ -414,14 +446,14 @@ impl Transaction for PostgresTransaction {
         room: usize,
         max: usize,
     ) -> Result<Vec<InboxQueue>, StoreError> {
-        waiting::inbox_queues(&mut self.session, now, room, max).await
+        waiting::inbox_queues(self.db().await?, now, room, max).await
     }
 
     async fn next_out(&mut self, choice: &Choice<'_>) -> Result<Vec<OutboxRow>, StoreError> {
         self.know_all_messages().await?;
         match self.recent.next_out(choice) {
             Some(rows) => Ok(rows),
-            None => next::next_out(&mut self.session, choice).await,
+            None => next::next_out(self.db().await?, choice).await,
         }
     }
 
@@ -485,7 +517,7 @@ impl Transaction for PostgresTransaction {
         parties: &[Party],
         max: usize,
     ) -> Result<Vec<(DocumentUid, u32)>, StoreError> {
-        waiting::waiting_for(&mut self.session, parties, max).await
+        waiting::waiting_for(self.db().await?, parties, max).await
     }
 
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError> {
@@ -509,41 +541,59 @@ impl Transaction for PostgresTransaction {
     }
 
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
-        kept::kept(&mut self.session, of).await
+        kept::kept(self.db().await?, of).await
     }
 
     async fn limits(&mut self, keys: &[LimitKey]) -> Result<Vec<LimitRow>, StoreError> {
-        limits::of(&mut self.session, keys).await
+        limits::of(self.db().await?, keys).await
     }
 
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
         let statement = "UPDATE outbox SET place = 'waiting', moment = NULL, owner = NULL \
              WHERE owner = $1 AND (place = 'leased' AND awaits_taken OR place = 'leased' AND NOT awaits_taken)";
         self.recent.forget();
-        run(&mut self.session, sqlx::query(statement).bind(owner.as_str())).await
+        run(self.db().await?, sqlx::query(statement).bind(owner.as_str())).await
     }
 
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError> {
-        latest_directory(&mut self.session).await
+        latest_directory(self.db().await?).await
     }
 
     async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError> {
-        Ok(of_hub(&mut self.session, kind, None, 1).await?.pop())
+        Ok(of_hub(self.db().await?, kind, None, 1).await?.pop())
     }
 
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
-        let bodies_are_new = save(&mut self.session, changes).await?;
-        self.recent.follow(changes, bodies_are_new);
         if let Some(last) = changes.events.last() {
             self.head = Head {
                 seq: last.seq,
                 hash: last.hash,
             };
         }
+        if let Some(pending) = &mut self.pending
+            && pending::add(pending, changes)
+        {
+            self.recent.follow(changes, false);
+            return Ok(());
+        }
+        let is_new = |(sha256, body): &(Sha256, Body)| {
+            let new = self.new_bodies.as_ref();
+            body.here().is_some() && new.is_some_and(|new| new.contains(sha256))
+        };
+        let all_new = self.new_bodies.is_some() && changes.bodies.iter().all(is_new);
+        let db = self.db().await?;
+        let bodies_are_new = if all_new {
+            self.pending = Some(changes.clone());
+            true
+        } else {
+            save(db, changes).await?
+        };
+        self.recent.follow(changes, bodies_are_new);
         Ok(())
     }
 
-    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        self.db().await?;
         let Self {
             session,
             shared,

@@ -89,8 +89,8 @@ impl Ledger {
     }
 
     /// As [`Ledger::start`], with the writer on a thread of its own, where no other task of a busy hub stands between
-    /// it and the next step of its transaction. For stores that need no more of a runtime than its timers; when the
-    /// machine gives no thread, the writer runs on the present runtime.
+    /// it and the next step of its transaction: a busy runtime looks for answers from a database now and then only. When
+    /// the machine gives no thread, the writer runs on the present runtime.
     #[must_use]
     pub fn start_on_own_thread(
         store: Arc<dyn Store>,
@@ -100,7 +100,7 @@ impl Ledger {
     ) -> Self {
         let (ledger, writer) = Self::with_writer(store, clock, random, settings);
         match tokio::runtime::Builder::new_current_thread()
-            .enable_time()
+            .enable_all()
             .build()
         {
             Ok(runtime) => {

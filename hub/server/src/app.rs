@@ -62,10 +62,7 @@ pub async fn open_ledger(
         queue_max: config.ledger.queue_max,
         ..truc_ledger::Settings::default()
     };
-    Ok(match config.ledger.kind {
-        config::LedgerKind::Sqlite => Ledger::start_on_own_thread(store, clock, random, settings),
-        config::LedgerKind::Postgres => Ledger::start(store, clock, random, settings),
-    })
+    Ok(Ledger::start_on_own_thread(store, clock, random, settings))
 }
 
 /// The directory in force: the latest version the ledger holds, or an empty one.

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use sqlx::{Executor as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, Row as _};
 use tokio::task::JoinSet;
 use truc_ledger::contract::kit::{Hub, deliveries};
+use truc_ledger::recent::{ALL_MESSAGES_MAX, ALONE_MIN};
+use truc_ledger::store::{Choice, Window, next_out_by_queues};
 use truc_ledger::{ClaimRequest, HubId, LedgerError, Settings, Store as _, StoreError, SubmitOutcome};
 use truc_ledger_postgres::PostgresSettings;
 use truc_model::DeliveryUid;
@@ -73,6 +75,10 @@ async fn one_key_is_accepted_by_one_of_them() {
 async fn what_one_claimed_the_others_do_not_get() {
     let settings = fresh().await;
     let hubs = hubs(&settings).await;
+    for hub in &hubs {
+        // Nobody is quicker because he is connected.
+        assert!(hub.claim().await.is_empty());
+    }
     for n in 0..30 {
         hubs[0].accept(hubs[0].document(&n.to_string())).await;
     }
@@ -187,6 +193,72 @@ async fn until_somebody_waits_for_the_turn(shell: &mut PgConnection) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// What is claimed in the transaction that brought it is written once, as it stands in the end: in hand.
+#[tokio::test]
+async fn what_is_claimed_in_the_commit_that_brought_it_is_leased() {
+    let settings = fresh().await;
+    let hub = Hub::open(&Anew(settings.clone())).await;
+    // At first it asks the tables what can go out; after some turns alone it knows.
+    for n in 0..8 {
+        let (document, before) = (hub.document(&n.to_string()), hub.ledger.commits());
+        let (outcome, claimed) = tokio::join!(hub.ledger.submit_document(document), hub.claim());
+        assert!(matches!(outcome, Ok(SubmitOutcome::Accepted(_))));
+        assert_eq!(hub.ledger.commits(), before + 1);
+        assert_eq!(claimed.len(), 2, "the document and its receipt");
+        if n % 2 == 0 {
+            hub.confirm(&claimed).await;
+        }
+    }
+    let other = Hub::open(&Anew(settings)).await;
+    assert!(other.claim().await.is_empty(), "they are leased");
+    other.minutes(10);
+    assert_eq!(other.claim().await.len(), 8);
+    other.sound().await;
+}
+
+/// As many messages as are known all at once, and one more, for which the tables are asked: the same goes out.
+#[tokio::test]
+async fn the_same_goes_out_of_more_messages_than_are_known() {
+    let settings = fresh().await;
+    let hub = Hub::open(&Anew(settings.clone())).await;
+    hub.accept(hub.document("1")).await;
+    let mut shell = shell(&settings).await;
+    let copies = |from: usize, to: usize| {
+        let statement = format!(
+            "INSERT INTO outbox SELECT gen_random_uuid(), 'he-' || n % 7, outgoing, awaits_taken, n % 3, event, n, \
+             document, correlation_id, body, sha256, size, from_code, to_codes, status, accepted_at, attempts, place, \
+             moment, owner, confirmed, alerted, failed, ordered_back, recalled \
+             FROM (SELECT * FROM outbox WHERE awaits_taken LIMIT 1) AS o, generate_series({from}, {to}) AS n"
+        );
+        sqlx::raw_sql(AssertSqlSafe(statement))
+    };
+    // Those of the first document are two.
+    shell.execute(copies(3, ALL_MESSAGES_MAX)).await.unwrap();
+    let store = opened(&settings).await;
+    for more in 0..2 {
+        for _ in 0..=ALONE_MIN {
+            store.begin().await.unwrap().commit().await.unwrap();
+        }
+        let choice = Choice {
+            now: hub.ledger.now(),
+            window: Window {
+                normal: 20,
+                urgent_extra: 5,
+            },
+            max: 100,
+            resting: &[],
+        };
+        let mut tx = store.begin().await.unwrap();
+        let quickly = tx.next_out(&choice).await.unwrap();
+        let simply = next_out_by_queues(tx.as_mut(), &choice).await.unwrap();
+        assert_eq!(quickly.len(), 100);
+        assert_eq!(quickly, simply, "and {more}");
+        tx.commit().await.unwrap();
+        let next = ALL_MESSAGES_MAX + 1 + more;
+        shell.execute(copies(next, next)).await.unwrap();
     }
 }
 

@@ -144,7 +144,8 @@ impl Board {
             let mut waiting = waiting
                 .filter(|(_, delivery)| rows.get(delivery).is_some_and(|row| row.is_claimable(choice.now)))
                 .peekable();
-            for _ in 0..choice.max {
+            let others = chosen.len();
+            while chosen.len() - others < choice.max {
                 let first_is_back = match (back.peek(), waiting.peek()) {
                     (Some(back), Some(waiting)) => back < waiting,
                     (back, _) => back.is_some(),
@@ -420,7 +421,7 @@ mod tests {
     fn too_many_messages_are_asked_for_again_later_and_later() {
         let mut recent = Recent::default();
         let mut asked = Vec::new();
-        for transaction in 0..10_000 {
+        for transaction in 0..20_000 {
             recent.must_be_good_for(1, 1);
             if recent.wants_all_messages() {
                 asked.push(transaction);

@@ -32,7 +32,7 @@ pub const RECIPIENTS_MAX: usize = 16_384;
 pub const MESSAGES_MAX: usize = 16_384;
 
 /// Most messages that are read to have all of them at hand: some room is left for those that come.
-pub const ALL_MESSAGES_MAX: usize = MESSAGES_MAX / 2;
+pub const ALL_MESSAGES_MAX: usize = 8192;
 
 /// So many transactions in a row nobody else wrote before it is worth while to have all messages at hand.
 pub const ALONE_MIN: u32 = 3;
