@@ -251,7 +251,7 @@ fn thousands_wait_at_start_and_inboxes_in_trouble_hold_up_nobody() {
         )?;
 
         // Those in trouble hold what they take, and no more.
-        let window = u32::from(stage.config.delivery.window);
+        let window = stage.config.delivery.window;
         let broker = stage.connect(system(DEAD)?).await?;
         let depth: QueueDepth = broker
             .queue_depth(&queue_of(&system(DEAD)?.id))
