@@ -99,10 +99,7 @@ impl Ledger {
         settings: Settings,
     ) -> Self {
         let (ledger, writer) = Self::with_writer(store, clock, random, settings);
-        match tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-        {
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => {
                 let writing = std::thread::Builder::new().name("ledger-writer".to_owned());
                 let (hand_over, take_over) = std::sync::mpsc::sync_channel(1);
