@@ -13,10 +13,51 @@ const LAST: char = '\u{10FFFF}';
 /// As much of a name as its index has.
 const NAME_MAX: usize = 200;
 
+/// Whoever has so many deliveries is looked for from the newest document on; whoever has fewer has them chosen first.
+pub(crate) const FEW_MAX: i64 = 2000;
+
+/// How many deliveries, as far as that matters, go to a party or a system.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// At most [`FEW_MAX`].
+    Few,
+    /// More.
+    Many,
+}
+
+impl Share {
+    pub(crate) const fn of(deliveries: i64) -> Self {
+        if deliveries > FEW_MAX {
+            Self::Many
+        } else {
+            Self::Few
+        }
+    }
+}
+
+/// Counts the deliveries to whom a filter names beside a sender, to [`FEW_MAX`] and one.
+pub(crate) fn deliveries(filter: &DocumentFilter) -> Option<QueryBuilder<Postgres>> {
+    let mut query = QueryBuilder::new("SELECT count(*) AS n FROM (SELECT 1 FROM recipient WHERE ");
+    match (&filter.party, &filter.system) {
+        (Some(party), _) => {
+            query
+                .push("left(party, 200) = left(")
+                .push_bind(party.to_string());
+            query.push(", 200) AND party = ").push_bind(party.to_string());
+        }
+        (None, Some(system)) => {
+            query.push("system = ").push_bind(system.to_string());
+        }
+        (None, None) => return None,
+    }
+    query.push(" LIMIT ").push_bind(FEW_MAX + 1).push(") AS found");
+    Some(query)
+}
+
 const MICROS_A_DAY: i64 = 86_400_000_000;
 
 /// Documents, newest first.
-pub(crate) fn documents(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
+pub(crate) fn documents(filter: &DocumentFilter, share: Share) -> QueryBuilder<Postgres> {
     let is_of_period = filter.since.is_some() || filter.until.is_some();
     let has_rarer = filter.party.is_some()
         || filter.sender.is_some()
@@ -25,10 +66,10 @@ pub(crate) fn documents(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
         || filter.begins.is_some()
         || matches!(filter.state, Some(state) if state != TransportStateName::Taken);
     if is_of_period && !has_rarer {
-        return of_days(filter);
+        return of_days(filter, share);
     }
     let mut query = QueryBuilder::new("SELECT d.* FROM document AS d WHERE true");
-    conditions(&mut query, filter);
+    conditions(&mut query, filter, share);
     query.push(" ORDER BY d.event DESC LIMIT ");
     query.push_bind(limit(page(filter.limit)));
     query
@@ -36,7 +77,7 @@ pub(crate) fn documents(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
 
 /// Day by day, up to a page of each. By statistics alone the server would walk back from the newest document until it
 /// comes to the period. Sorted by a sum, so that it cannot.
-fn of_days(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
+fn of_days(filter: &DocumentFilter, share: Share) -> QueryBuilder<Postgres> {
     let day = |at: jiff::Timestamp| micros(at).div_euclid(MICROS_A_DAY);
     let mut query = QueryBuilder::new(
         "SELECT x.* FROM document AS x WHERE x.event IN (SELECT p.event FROM generate_series(\
@@ -49,7 +90,7 @@ fn of_days(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
         "::bigint) FROM document), -1::bigint) AS n (day), LATERAL (SELECT d.event FROM document AS d \
          WHERE d.accepted_at >= n.day * 86400000000 AND d.accepted_at < (n.day + 1) * 86400000000",
     );
-    conditions(&mut query, filter);
+    conditions(&mut query, filter, share);
     query.push(" ORDER BY d.event + 0 DESC LIMIT ");
     query.push_bind(limit(page(filter.limit)));
     query.push(") AS p) ORDER BY x.event DESC LIMIT ");
@@ -57,12 +98,13 @@ fn of_days(filter: &DocumentFilter) -> QueryBuilder<Postgres> {
     query
 }
 
-fn conditions(query: &mut QueryBuilder<Postgres>, filter: &DocumentFilter) {
+fn conditions(query: &mut QueryBuilder<Postgres>, filter: &DocumentFilter, share: Share) {
     if let Some(party) = &filter.party {
-        query.push(" AND (d.sender = ").push_bind(party.to_string());
-        query.push(" OR ");
-        addressed_to(query, party);
-        query.push(")");
+        let party = party.to_string();
+        by_or_to(query, share, "sender", &party, |query| {
+            query.push("left(r.party, 200) = left(").push_bind(party.clone());
+            query.push(", 200) AND r.party = ").push_bind(party.clone());
+        });
     }
     if let Some(sender) = &filter.sender {
         query.push(" AND d.sender = ").push_bind(sender.to_string());
@@ -72,9 +114,10 @@ fn conditions(query: &mut QueryBuilder<Postgres>, filter: &DocumentFilter) {
         addressed_to(query, recipient);
     }
     if let Some(system) = &filter.system {
-        query.push(" AND (d.system = ").push_bind(system.to_string());
-        query.push(" OR d.uid IN (SELECT document FROM recipient WHERE system = ");
-        query.push_bind(system.to_string()).push("))");
+        let system = system.to_string();
+        by_or_to(query, share, "system", &system, |query| {
+            query.push("r.system = ").push_bind(system.clone());
+        });
     }
     if let Some(state) = filter.state {
         query.push(" AND ").push(standing_so(state));
@@ -101,6 +144,40 @@ fn conditions(query: &mut QueryBuilder<Postgres>, filter: &DocumentFilter) {
         if let Some(bound) = bound {
             query.push(" AND d.event ").push(sign).push(" ");
             query.push_bind(i64::try_from(bound).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// Documents by somebody or to somebody: chosen first when there are few, else looked at one by one from the newest on.
+/// An OR of both would have all deliveries of a large system laid out for every document.
+fn by_or_to(
+    query: &mut QueryBuilder<Postgres>,
+    share: Share,
+    by: &str,
+    whom: &str,
+    to: impl Fn(&mut QueryBuilder<Postgres>),
+) {
+    match share {
+        Share::Few => {
+            query
+                .push(" AND d.event IN (SELECT event FROM document WHERE ")
+                .push(by);
+            query.push(" = ").push_bind(whom.to_owned());
+            query.push(
+                " UNION SELECT t.event FROM recipient AS r JOIN document AS t ON t.uid = r.document WHERE ",
+            );
+            to(query);
+            query.push(")");
+        }
+        Share::Many => {
+            query
+                .push(" AND (d.")
+                .push(by)
+                .push(" = ")
+                .push_bind(whom.to_owned());
+            query.push(" OR EXISTS (SELECT 1 FROM recipient AS r WHERE r.document = d.uid AND ");
+            to(query);
+            query.push("))");
         }
     }
 }
@@ -196,4 +273,25 @@ pub(crate) fn refusals(filter: &RefusalFilter) -> QueryBuilder<Postgres> {
     query.push(" ORDER BY event DESC LIMIT ");
     query.push_bind(limit(page(filter.limit)));
     query
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_chosen_first_up_to_the_limit() {
+        assert!(matches!(Share::of(FEW_MAX), Share::Few));
+        assert!(matches!(Share::of(FEW_MAX + 1), Share::Many));
+        let none = DocumentFilter::default();
+        assert!(deliveries(&none).is_none());
+        let of_party = DocumentFilter {
+            party: Some(Party::Agency(truc_model::AgencyId(3))),
+            ..none
+        };
+        assert!(deliveries(&of_party).is_some());
+        let text = |share| documents(&of_party, share).sql().as_str().to_owned();
+        assert!(text(Share::Few).contains("UNION") && !text(Share::Few).contains("EXISTS"));
+        assert!(text(Share::Many).contains("EXISTS") && !text(Share::Many).contains("UNION"));
+    }
 }

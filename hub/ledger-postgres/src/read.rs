@@ -127,7 +127,14 @@ impl Snapshot for PostgresSnapshot {
     }
 
     async fn documents(&mut self, filter: &DocumentFilter) -> Result<Vec<DocumentLine>, StoreError> {
-        let mut query = list::documents(filter);
+        let share = match list::deliveries(filter) {
+            Some(mut query) => {
+                let found = self.all(query.build().persistent(false), |row| row.integer("n"));
+                list::Share::of(found.await?.into_iter().next().unwrap_or(0))
+            }
+            None => list::Share::Few,
+        };
+        let mut query = list::documents(filter, share);
         let rows = self.all(query.build().persistent(false), row::document).await?;
         let uids: Vec<DocumentUid> = rows.iter().map(|row| row.uid).collect();
         let states = self.states(&uids).await?;

@@ -165,6 +165,8 @@ async fn database(server: &PrivateServer, name: &str) -> Result<Arc<dyn Store>, 
     let begun = std::time::Instant::now();
     let done = PostgresStore::migrate(&settings).await?;
     told(done.from, done.to, begun);
+    // A hub's server has its statistics from its vacuum, which a ledger that is filled at once has not seen yet.
+    server.execute(name, "ANALYZE").await?;
     Ok(Arc::new(PostgresStore::open(&settings).await?))
 }
 
