@@ -18,7 +18,7 @@ demo: ## Signed documents cross a province, on a private broker, through a kill 
 test: ## All tests, against a private RabbitMQ, with nothing running beforehand
 	@.ci/install-parts test
 	cargo build $(PROGRAMS) $(CRASH)
-	cargo test --workspace $(CRASH)
+	cargo test --workspace --no-fail-fast $(CRASH)
 
 lint: ## Format check and lints, warnings are errors
 	cargo fmt --all --check

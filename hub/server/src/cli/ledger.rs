@@ -28,7 +28,7 @@ pub enum Command {
     Balance(BalanceOptions),
     /// Check the chain of events, the states against a replay, and the bodies
     #[command(
-        after_help = "Examples:\n  truc ledger verify\n  truc ledger verify --bodies                every packet in the ledger against its digest; takes long\n  truc ledger verify --bodies=read           those in the store of bodies are read, too\n\nPackets apart are looked for in the store of bodies, by their size, and with =read by their\ndigest. Reads only; a running hub is not disturbed. Exit 1 on any difference."
+        after_help = "Examples:\n  truc ledger verify\n  truc ledger verify --bodies           every packet in the ledger against its digest; takes long\n  truc ledger verify --bodies=read      those in the store of bodies are read, too\n\nPackets apart are looked for in the store of bodies, by their size, and with =read by their\ndigest. Reads only; a running hub is not disturbed. Exit 1 on any difference."
     )]
     Verify(VerifyArguments),
     /// What happened to the hub itself, newest first: starts, changes of directory, systems and trust
