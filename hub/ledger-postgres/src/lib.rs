@@ -15,7 +15,6 @@ mod kept;
 mod limits;
 mod list;
 mod next;
-mod pending;
 pub mod private_server;
 mod read;
 mod row;

@@ -19,7 +19,7 @@ use truc_ledger::body::Body;
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
 use truc_ledger::limit::{LimitKey, LimitRow};
-use truc_ledger::recent::{ALL_MESSAGES_MAX, Recent, at_hand};
+use truc_ledger::recent::{ALL_MESSAGES_MAX, Recent, at_hand, pending};
 use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
@@ -34,7 +34,7 @@ use crate::column::{Columns as _, damaged};
 use crate::id::Id;
 use crate::save::{column, save};
 use crate::session::{Session, Source, Statement, Writer, all, run};
-use crate::{kept, limits, next, pending, row, waiting};
+use crate::{kept, limits, next, row, waiting};
 
 /// Begins, waits for the turn, and reads the end of the chain, in one round trip.
 const BEGIN: &str =

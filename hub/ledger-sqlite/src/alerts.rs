@@ -223,7 +223,7 @@ impl AlertTransaction for SqliteTransaction {
             .bind(channel)
             .bind(now.as_microsecond())
             .bind(limit(max))
-            .fetch_all(self.db()?)
+            .fetch_all(self.db().await?)
             .await
             .map_err(store_error)?;
         rows.iter().map(read_post).collect()
@@ -233,7 +233,7 @@ impl AlertTransaction for SqliteTransaction {
         let statement = "SELECT * FROM alert_post WHERE place = 'dead' ORDER BY created_at, post LIMIT $1";
         let rows = sqlx::query(statement)
             .bind(limit(max))
-            .fetch_all(self.db()?)
+            .fetch_all(self.db().await?)
             .await
             .map_err(store_error)?;
         rows.iter().map(read_post).collect()

@@ -8,6 +8,8 @@
 //! What this crate leaves out: every rule. It loads and saves rows for `truc-ledger`, which decides.
 
 mod alerts;
+#[cfg(test)]
+mod at_hand;
 mod column;
 mod fault;
 mod fold;
@@ -16,7 +18,6 @@ mod limits;
 mod list;
 mod next;
 mod read;
-mod recent;
 mod row;
 mod save;
 mod schema;

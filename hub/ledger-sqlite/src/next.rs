@@ -83,7 +83,7 @@ pub(crate) async fn fronts(
         .bind(now.as_microsecond())
         .bind(limit(max))
         .bind(json!(resting).to_string())
-        .fetch_one(tx.db()?)
+        .fetch_one(tx.db().await?)
         .await
         .map_err(store_error)?;
     let fronts = Arc::new(Fronts {
@@ -245,7 +245,7 @@ async fn inboxes(tx: &mut SqliteTransaction, choice: &Choice<'_>) -> Result<Vec<
             "SELECT count(*) AS out FROM outbox WHERE awaits_taken = 1 AND place <> 'waiting' AND system = $1",
         )
         .bind(&system)
-        .fetch_one(tx.db()?)
+        .fetch_one(tx.db().await?)
         .await
         .map_err(store_error)?;
         let out: u64 = out.count("out")?;
@@ -288,7 +288,7 @@ async fn rows(
             .bind(now.as_microsecond())
             .bind(json!(systems).to_string())
             .bind(limit(number))
-            .fetch_one(tx.db()?)
+            .fetch_one(tx.db().await?)
             .await
             .map_err(store_error)?;
         let deliveries: Vec<DeliveryUid> = found.json("deliveries")?;

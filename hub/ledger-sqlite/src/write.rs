@@ -1,7 +1,6 @@
 //! The writing transaction.
 
-use std::collections::HashSet;
-use std::hash::Hash;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,6 +14,7 @@ use truc_ledger::body::Body;
 use truc_ledger::command::{HubId, SubmissionKey};
 use truc_ledger::event::{EventKind, EventRow, GENESIS, Head};
 use truc_ledger::limit::{LimitKey, LimitRow};
+use truc_ledger::recent::{ALL_MESSAGES_MAX, Recent, at_hand, pending};
 use truc_ledger::retention::KeptBody;
 use truc_ledger::rows::{
     Changes, DirectoryRow, DocumentRow, OutboxRow, RecipientRow, RefusalRow, StatusRow, SubmissionRow,
@@ -29,7 +29,6 @@ use crate::column::Columns as _;
 use crate::fault::store_error;
 use crate::fold::Fold;
 use crate::next::Fronts;
-use crate::recent::Recent;
 use crate::{kept, limits, next, row, save, waiting};
 
 /// Most keys in one look-up.
@@ -42,6 +41,10 @@ pub(crate) struct SqliteTransaction {
     head: Head,
     /// Taken from [`Shared`] and given back with the commit.
     recent: Recent,
+    /// Saved and not written yet: see [`Self::db`].
+    pending: Option<Changes>,
+    /// Digests of which no body is kept; `None`: it was not looked for any.
+    new_bodies: Option<BTreeSet<Sha256>>,
     /// What a claim has seen of what can go out. Nothing was saved since.
     pub(crate) fronts: Option<Arc<Fronts>>,
     /// Bodies were deleted.
@@ -73,11 +76,13 @@ impl SqliteTransaction {
                 hash: GENESIS,
             },
             recent: Recent::default(),
+            pending: None,
+            new_bodies: None,
             fronts: None,
             deleted: false,
         };
         let row = sqlx::query(BEGIN)
-            .fetch_one(transaction.db()?)
+            .fetch_one(transaction.connection()?)
             .await
             .map_err(store_error)?;
         if let Some(seq) = row.count_or_null("seq")? {
@@ -95,7 +100,42 @@ impl SqliteTransaction {
         Ok(transaction)
     }
 
-    pub(crate) fn db(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+    /// Has all messages at hand from now on, when that is worth while and they are few enough.
+    async fn know_all_messages(&mut self) -> Result<(), StoreError> {
+        if !self.recent.wants_all_messages() {
+            return Ok(());
+        }
+        let few = ALL_MESSAGES_MAX as u64;
+        let row = sqlx::query("SELECT count(*) AS count FROM (SELECT 1 FROM outbox LIMIT $1)")
+            .bind(limit(ALL_MESSAGES_MAX + 1))
+            .fetch_one(self.db().await?)
+            .await
+            .map_err(store_error)?;
+        let count: u64 = row.count("count")?;
+        let rows = if count <= few {
+            let rows = sqlx::query("SELECT * FROM outbox ORDER BY rowid DESC LIMIT $1")
+                .bind(limit(ALL_MESSAGES_MAX))
+                .fetch_all(self.db().await?)
+                .await
+                .map_err(store_error)?;
+            // The oldest first, as they came.
+            Some(rows.iter().rev().map(row::outbox).collect::<Result<_, _>>()?)
+        } else {
+            None
+        };
+        self.recent.has_all_messages(rows);
+        Ok(())
+    }
+
+    /// The connection, with all that was saved in the tables.
+    pub(crate) async fn db(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        if let Some(changes) = self.pending.take() {
+            save::save(self.connection()?, &changes).await?;
+        }
+        self.connection()
+    }
+
+    fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         let connection = self.connection.as_deref_mut();
         connection.ok_or_else(|| StoreError::Backend("the transaction has ended".into()))
     }
@@ -112,7 +152,7 @@ impl SqliteTransaction {
             let part = Value::Array(part.to_vec()).to_string();
             let rows = sqlx::query(statement)
                 .bind(part)
-                .fetch_all(self.db()?)
+                .fetch_all(self.db().await?)
                 .await
                 .map_err(store_error)?;
             for row in &rows {
@@ -136,7 +176,7 @@ impl SqliteTransaction {
             let rows = sqlx::query(statement)
                 .bind(part)
                 .bind(limit(each_max))
-                .fetch_all(self.db()?)
+                .fetch_all(self.db().await?)
                 .await
                 .map_err(store_error)?;
             for row in &rows {
@@ -223,7 +263,9 @@ pub(crate) const SEEN: &str = "SELECT \
      ON d.sender = k.value->>0 AND d.document_id = k.value->>1) AS identities, \
      EXISTS (SELECT 1 FROM jsonb_each($4) AS k JOIN document AS d ON d.sha256 = unhex(k.value->>0)) AS digests, \
      EXISTS (SELECT 1 FROM jsonb_each($5) AS k JOIN document AS d \
-     ON d.sender = k.value->>0 AND d.number = k.value->>1) AS numbers";
+     ON d.sender = k.value->>0 AND d.number = k.value->>1) AS numbers, \
+     EXISTS (SELECT 1 FROM jsonb_each($4) AS k JOIN body AS b ON b.sha256 = unhex(k.value->>0)) \
+     OR EXISTS (SELECT 1 FROM jsonb_each($4) AS k JOIN body_apart AS b ON b.sha256 = unhex(k.value->>0)) AS bodies";
 
 fn submission_key(key: &SubmissionKey) -> Value {
     json!([key.system, key.message_id])
@@ -257,9 +299,12 @@ impl Transaction for SqliteTransaction {
             .bind(of(keys(&sought.identities, identity_key)))
             .bind(of(keys(&sought.digests, |(_, sha256)| json!([sha256]))))
             .bind(of(keys(&sought.numbers, number_key)))
-            .fetch_one(self.db()?)
+            .fetch_one(self.db().await?)
             .await
             .map_err(store_error)?;
+        if !row.flag("bodies")? {
+            self.new_bodies = Some(sought.digests.iter().map(|(_, sha256)| *sha256).collect());
+        }
         Ok(Seen {
             submissions: row.flag("submissions")?,
             refusals: row.flag("refusals")?,
@@ -406,7 +451,7 @@ impl Transaction for SqliteTransaction {
              FROM (SELECT DISTINCT system FROM outbox WHERE awaits_taken = 1) AS s";
         let rows = sqlx::query(statement)
             .bind(now.as_microsecond())
-            .fetch_all(self.db()?)
+            .fetch_all(self.db().await?)
             .await
             .map_err(store_error)?;
         let mut queues = Vec::new();
@@ -429,7 +474,11 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn next_out(&mut self, choice: &Choice<'_>) -> Result<Vec<OutboxRow>, StoreError> {
-        next::next_out(self, choice).await
+        self.know_all_messages().await?;
+        match self.recent.next_out(choice) {
+            Some(rows) => Ok(rows),
+            None => next::next_out(self, choice).await,
+        }
     }
 
     async fn answers_but(
@@ -438,6 +487,10 @@ impl Transaction for SqliteTransaction {
         max: usize,
         resting: &[SystemId],
     ) -> Result<Vec<OutboxRow>, StoreError> {
+        self.know_all_messages().await?;
+        if let Some(rows) = self.recent.answers_but(now, max, resting) {
+            return Ok(rows);
+        }
         let fronts = next::fronts(self, now, max, resting).await?;
         self.by_event(&fronts.answers).await
     }
@@ -447,6 +500,10 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn waiting_orders(&mut self, now: Timestamp, max: usize) -> Result<Vec<OutboxRow>, StoreError> {
+        self.know_all_messages().await?;
+        if let Some(rows) = self.recent.waiting_orders(now, max) {
+            return Ok(rows);
+        }
         let fronts = next::fronts_looked_at(self, now, max).await?;
         self.by_event(&fronts.orders).await
     }
@@ -457,7 +514,7 @@ impl Transaction for SqliteTransaction {
         let rows = sqlx::query(statement)
             .bind(before.as_microsecond())
             .bind(limit(max))
-            .fetch_all(self.db()?)
+            .fetch_all(self.db().await?)
             .await
             .map_err(store_error)?;
         rows.iter().map(row::outbox).collect()
@@ -469,7 +526,7 @@ impl Transaction for SqliteTransaction {
         let rows = sqlx::query(statement)
             .bind(system.as_str())
             .bind(limit(max))
-            .fetch_all(self.db()?)
+            .fetch_all(self.db().await?)
             .await
             .map_err(store_error)?;
         rows.iter().map(row::outbox).collect()
@@ -480,7 +537,7 @@ impl Transaction for SqliteTransaction {
         parties: &[Party],
         max: usize,
     ) -> Result<Vec<(DocumentUid, u32)>, StoreError> {
-        waiting::waiting_for(self.db()?, parties, max).await
+        waiting::waiting_for(self.db().await?, parties, max).await
     }
 
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError> {
@@ -517,11 +574,11 @@ impl Transaction for SqliteTransaction {
     }
 
     async fn kept_bodies_of(&mut self, of: &[Sha256]) -> Result<Vec<KeptBody>, StoreError> {
-        kept::kept(self.db()?, of).await
+        kept::kept(self.db().await?, of).await
     }
 
     async fn limits(&mut self, keys: &[LimitKey]) -> Result<Vec<LimitRow>, StoreError> {
-        limits::of(self.db()?, keys).await
+        limits::of(self.db().await?, keys).await
     }
 
     async fn release_leases(&mut self, owner: &HubId) -> Result<u64, StoreError> {
@@ -531,37 +588,54 @@ impl Transaction for SqliteTransaction {
         self.fronts = None;
         let done = sqlx::query(statement)
             .bind(owner.as_str())
-            .execute(self.db()?)
+            .execute(self.db().await?)
             .await
             .map_err(store_error)?;
         Ok(done.rows_affected())
     }
 
     async fn latest_directory(&mut self) -> Result<Option<DirectoryRow>, StoreError> {
-        latest_directory(self.db()?).await
+        latest_directory(self.db().await?).await
     }
 
     async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError> {
-        Ok(of_hub(self.db()?, kind, None, 1).await?.pop())
+        Ok(of_hub(self.db().await?, kind, None, 1).await?.pop())
     }
 
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
         self.deleted |= !changes.bodies_deleted.is_empty();
         self.fronts = None;
-        let bodies_are_new = save::save(self.db()?, changes).await?;
-        self.recent.follow(changes, bodies_are_new);
         if let Some(last) = changes.events.last() {
             self.head = Head {
                 seq: last.seq,
                 hash: last.hash,
             };
         }
+        if let Some(pending) = &mut self.pending
+            && pending::add(pending, changes)
+        {
+            self.recent.follow(changes, false);
+            return Ok(());
+        }
+        let is_new = |(sha256, body): &(Sha256, Body)| {
+            let new = self.new_bodies.as_ref();
+            body.here().is_some() && new.is_some_and(|new| new.contains(sha256))
+        };
+        let all_new = changes.bodies.iter().all(is_new);
+        let db = self.db().await?;
+        let bodies_are_new = if all_new {
+            self.pending = Some(changes.clone());
+            true
+        } else {
+            save::save(db, changes).await?
+        };
+        self.recent.follow(changes, bodies_are_new);
         Ok(())
     }
 
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
         sqlx::query("COMMIT")
-            .execute(self.db()?)
+            .execute(self.db().await?)
             .await
             .map_err(store_error)?;
         let (shared, deleted) = (Arc::clone(&self.shared), self.deleted);
@@ -569,7 +643,7 @@ impl Transaction for SqliteTransaction {
             *recent = std::mem::take(&mut self.recent);
         }
         // The commit stands whatever happens here; a connection that is not as it was is closed, see `drop`.
-        if let Err(error) = shared.fold.after_commit(self.db()?, deleted).await {
+        if let Err(error) = shared.fold.after_commit(self.db().await?, deleted).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(error = %error, ?cause, "the write-ahead log was not folded, it is tried again");
             return Ok(());
@@ -603,7 +677,7 @@ impl SqliteTransaction {
             .bind(now.as_microsecond())
             .bind(system)
             .bind(limit(max))
-            .fetch_all(self.db()?)
+            .fetch_all(self.db().await?)
             .await
             .map_err(store_error)?;
         let mut rows: Vec<OutboxRow> = rows.iter().map(row::outbox).collect::<Result<_, _>>()?;
@@ -611,19 +685,4 @@ impl SqliteTransaction {
         rows.truncate(max);
         Ok(rows)
     }
-}
-
-/// What is at hand, and the keys of what is not; each key once.
-fn at_hand<K: Copy + Eq + Hash, T>(keys: &[K], find: impl Fn(K) -> Option<T>) -> (Vec<T>, Vec<K>) {
-    let (mut found, mut elsewhere) = (Vec::with_capacity(keys.len()), Vec::new());
-    let mut seen = HashSet::with_capacity(keys.len());
-    for key in keys {
-        if seen.insert(*key) {
-            match find(*key) {
-                Some(row) => found.push(row),
-                None => elsewhere.push(*key),
-            }
-        }
-    }
-    (found, elsewhere)
 }

@@ -5,6 +5,8 @@
 
 #[path = "flow/attachments.rs"]
 mod attachments;
+#[path = "flow/doubted.rs"]
+mod doubted;
 #[path = "flow/sha1.rs"]
 mod sha1;
 #[path = "flow/trust.rs"]
@@ -51,6 +53,16 @@ impl Twin {
         change: impl FnOnce(&mut truc_directory::Editor),
         prepare: impl FnOnce(App) -> App,
     ) -> Self {
+        Self::start_on(config, change, prepare, |broker| Arc::new(broker)).await
+    }
+
+    /// With something between the hub and its broker.
+    async fn start_on(
+        config: Config,
+        change: impl FnOnce(&mut truc_directory::Editor),
+        prepare: impl FnOnce(App) -> App,
+        between: impl FnOnce(MemoryBroker) -> Arc<dyn Broker>,
+    ) -> Self {
         let clock = Arc::new(ManualClock::at("2026-03-02T02:00:00Z".parse().unwrap()));
         let broker = MemoryBroker::with_clock(Arc::clone(&clock) as Arc<dyn Clock>);
         let ledger = Ledger::start(
@@ -89,7 +101,7 @@ impl Twin {
         let (stop, stopped) = watch::channel(false);
         let app = App::new(
             config,
-            Arc::new(broker.as_user("truc-hub")),
+            between(broker.as_user("truc-hub")),
             ledger.clone(),
             Arc::clone(&clock) as Arc<dyn Clock>,
         );

@@ -8,6 +8,7 @@
 //! When every message that is not done is at hand, claims are answered from here as well ([`board`]).
 
 mod board;
+pub mod pending;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
@@ -69,6 +70,19 @@ pub struct Recent {
     body_bytes: usize,
 }
 
+/// How much is at hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Extent {
+    /// Documents, with all their recipients.
+    pub documents: usize,
+    /// Outgoing messages that are not done.
+    pub messages: usize,
+    /// Bodies that were not handed out to everybody.
+    pub bodies: usize,
+    /// Their bytes.
+    pub body_bytes: usize,
+}
+
 #[derive(Debug)]
 struct Document {
     row: DocumentRow,
@@ -109,6 +123,17 @@ impl Recent {
             good_for: self.good_for,
             ..Self::default()
         };
+    }
+
+    /// How much is at hand.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        Extent {
+            documents: self.documents.len(),
+            messages: self.messages.len(),
+            bodies: self.bodies.len(),
+            body_bytes: self.body_bytes,
+        }
     }
 
     /// A document.

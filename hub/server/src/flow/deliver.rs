@@ -24,7 +24,7 @@ use truc_transport::{Broker, BrokerState, HeaderValue, OutMessage, Properties, P
 use super::bodies::Bodies;
 use super::orders;
 use super::record::until_committed;
-use super::rest::{self, Resting};
+use super::rest::{self, Resting, Standing};
 use crate::app::stopped;
 use crate::config::Delivery as Settings;
 use crate::queues::Queues;
@@ -79,6 +79,22 @@ impl Held {
     }
 }
 
+/// By which way messages go out, each a channel of its own.
+struct Ways {
+    well: Arc<dyn Publisher>,
+    /// For inboxes that failed lately: what a nack costs a channel is borne by those that cause it.
+    doubted: Arc<dyn Publisher>,
+}
+
+impl Ways {
+    fn of(&self, standing: Standing) -> Arc<dyn Publisher> {
+        Arc::clone(match standing {
+            Standing::Well => &self.well,
+            Standing::Doubted => &self.doubted,
+        })
+    }
+}
+
 /// One publish and what came of it.
 struct Published {
     delivery: DeliveryUid,
@@ -105,7 +121,10 @@ impl Deliverer {
     /// # Errors
     /// When the ledger closes or the broker connection cannot be set up at all.
     pub async fn run(self, mut stop: watch::Receiver<bool>) -> Result<(), DeliverError> {
-        let publisher = self.broker.publisher().await?;
+        let ways = Ways {
+            well: self.broker.publisher().await?,
+            doubted: self.broker.publisher().await?,
+        };
         let mut broker_state = self.broker.state();
         // Claims of this hub's previous life would otherwise wait for their leases to run out.
         until_committed(|| self.ledger.release_leases(self.owner.clone())).await?;
@@ -145,9 +164,11 @@ impl Deliverer {
                     let claimed = claimed?;
                     // There may be more than this claim was to take.
                     may_wait |= !claimed.is_empty();
+                    let now = self.clock.now();
                     for claim in claimed {
                         held.add(claim.body.bytes_in_memory());
-                        publishing.push(self.publish(&publisher, claim));
+                        let way = ways.of(resting.standing(&claim.system, now));
+                        publishing.push(self.publish(way, claim));
                     }
                 }
                 Some(published) = publishing.next(), if !publishing.is_empty() => {
@@ -161,7 +182,11 @@ impl Deliverer {
             }
         }
         while let Some(claimed) = claiming.next().await {
-            publishing.extend(claimed?.into_iter().map(|claim| self.publish(&publisher, claim)));
+            let now = self.clock.now();
+            publishing.extend(claimed?.into_iter().map(|claim| {
+                let way = ways.of(resting.standing(&claim.system, now));
+                self.publish(way, claim)
+            }));
         }
         while let Some(committed) = committing.next().await {
             committed?;
@@ -220,7 +245,7 @@ impl Deliverer {
             done.add(size);
             let (failure, wait) = match result {
                 Ok(()) => {
-                    resting.took(&system);
+                    resting.took(&system, at);
                     forwarded.push(Forwarded {
                         delivery,
                         at,
@@ -278,17 +303,8 @@ impl Deliverer {
         SignedDuration::from_millis(i64::try_from(wait).unwrap_or(i64::MAX))
     }
 
-    fn publish(
-        &self,
-        publisher: &Arc<dyn Publisher>,
-        claim: Claimed,
-    ) -> impl Future<Output = Published> + use<> {
-        publish(
-            Arc::clone(publisher),
-            self.bodies.clone(),
-            self.message(&claim),
-            claim,
-        )
+    fn publish(&self, way: Arc<dyn Publisher>, claim: Claimed) -> impl Future<Output = Published> + use<> {
+        publish(way, self.bodies.clone(), self.message(&claim), claim)
     }
 
     fn message(&self, claimed: &Claimed) -> OutMessage {

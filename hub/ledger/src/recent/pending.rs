@@ -5,11 +5,13 @@
 
 use std::collections::HashMap;
 
-use truc_ledger::rows::{Changes, OutboxRow};
 use truc_model::DeliveryUid;
 
+use crate::rows::{Changes, OutboxRow};
+
 /// Adds what a claim changes to what is to be written. Gives `false`, and adds nothing, when there is more than that.
-pub(crate) fn add(pending: &mut Changes, changes: &Changes) -> bool {
+#[must_use]
+pub fn add(pending: &mut Changes, changes: &Changes) -> bool {
     if !moves_messages_alone(changes) {
         return false;
     }
@@ -69,10 +71,10 @@ fn moves_messages_alone(changes: &Changes) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use truc_ledger::body::Body;
     use truc_model::Sha256;
 
     use super::*;
+    use crate::body::Body;
 
     #[test]
     fn what_is_more_than_moved_messages_is_not_added() {
