@@ -1,6 +1,6 @@
 //! The ledger in SQLite: one file, no server, the default.
 //!
-//! Write-ahead log with `synchronous=FULL`: a commit is on disk when it returns, and survives loss of power.
+//! Write-ahead log, flushed for every commit before anybody is answered ([`flush`]): it survives loss of power.
 //! One connection writes, a few read; another process beside the hub (the command line) waits for its turn.
 //! What may change and what never is held by triggers too, so that a hand at the database's own shell is
 //! stopped as well.
@@ -12,6 +12,7 @@ mod alerts;
 mod at_hand;
 mod column;
 mod fault;
+mod flush;
 mod fold;
 mod kept;
 mod limits;
@@ -88,7 +89,15 @@ impl SqliteStore {
     /// [`StoreError::Schema`] when there is none (found 0), or when it is older or newer than this program:
     /// then `truc migrate` or a newer program is needed. Other [`StoreError`]s when it cannot be opened.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
-        Self::open_as(path.as_ref(), options(path.as_ref())).await
+        let log = flush::Log::of(path.as_ref());
+        Self::open_on(path.as_ref(), Box::new(log)).await
+    }
+
+    /// With another way to bring the log to the disk.
+    async fn open_on(path: &Path, disk: Box<dyn flush::Disk>) -> Result<Self, StoreError> {
+        // What FULL would do inside the commit is done beside it: see `flush`.
+        let options = options(path).synchronous(SqliteSynchronous::Normal);
+        Self::open_as(path, options, Some(flush::Flusher::start(disk)?)).await
     }
 
     /// Opens a ledger to fill it with very much: large caches, and no flush at each commit, so that the last commits
@@ -101,10 +110,14 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Normal)
             .pragma("cache_size", format!("-{FILL_CACHE_KIB}"))
             .pragma("wal_autocheckpoint", FILL_CHECKPOINT_PAGES.to_string());
-        Self::open_as(path.as_ref(), options).await
+        Self::open_as(path.as_ref(), options, None).await
     }
 
-    async fn open_as(path: &Path, options: SqliteConnectOptions) -> Result<Self, StoreError> {
+    async fn open_as(
+        path: &Path,
+        options: SqliteConnectOptions,
+        flusher: Option<flush::Flusher>,
+    ) -> Result<Self, StoreError> {
         let found = Self::schema_version(path).await?;
         if found != SCHEMA_VERSION {
             return Err(StoreError::Schema {
@@ -112,7 +125,7 @@ impl SqliteStore {
                 expected: SCHEMA_VERSION,
             });
         }
-        let shared = Arc::new(write::Shared::default());
+        let shared = Arc::new(write::Shared::new(flusher));
         let opened = Arc::clone(&shared);
         let writer = SqlitePoolOptions::new()
             .after_connect(move |_, _| {
@@ -210,7 +223,12 @@ impl Store for SqliteStore {
     }
 
     async fn read(&self) -> Result<Box<dyn Snapshot>, StoreError> {
-        Ok(Box::new(read::SqliteSnapshot::begin(&self.readers).await?))
+        let snapshot = read::SqliteSnapshot::begin(&self.readers).await?;
+        // What it shows cannot be lost any more: somebody may act on it.
+        if let Some(flusher) = self.shared.flusher() {
+            flusher.caught_up().await;
+        }
+        Ok(Box::new(snapshot))
     }
 }
 
@@ -261,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn commits_are_flushed_and_readers_cannot_write() {
+    async fn the_log_is_kept_in_order_and_readers_cannot_write() {
         let dir = tempfile::tempdir().unwrap();
         let store = opened(&dir).await.0;
         let pragma = async |pool: &SqlitePool, name: &str| {
@@ -271,7 +289,7 @@ mod tests {
                 .await
                 .unwrap()
         };
-        assert_eq!(pragma(&store.writer, "synchronous").await, 2);
+        assert_eq!(pragma(&store.writer, "synchronous").await, 1);
         assert_eq!(pragma(&store.writer, "foreign_keys").await, 1);
         assert_eq!(pragma(&store.readers, "query_only").await, 1);
         let mode: String = sqlx::query_scalar("PRAGMA journal_mode")

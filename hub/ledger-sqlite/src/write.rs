@@ -22,11 +22,12 @@ use truc_ledger::rows::{
 use truc_ledger::store::{
     AMENDING_MAX, Choice, DeliveryOwner, InboxQueue, NumberKey, RefusalLike, SAME_DOCUMENTS_MAX, Seen, Sought,
 };
-use truc_ledger::{StoreError, Transaction};
+use truc_ledger::{Flush, StoreError, Transaction};
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
 
 use crate::column::Columns as _;
 use crate::fault::store_error;
+use crate::flush::Flusher;
 use crate::fold::Fold;
 use crate::next::Fronts;
 use crate::{kept, limits, next, row, save, waiting};
@@ -54,6 +55,8 @@ pub(crate) struct SqliteTransaction {
 /// What the transactions of a store have in common.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
+    /// `None`: commits are not flushed one by one.
+    flusher: Option<Flusher>,
     fold: Fold,
     pub(crate) recent: Mutex<Recent>,
     /// How many connections were opened for writing: the number of the present one.
@@ -65,6 +68,19 @@ pub(crate) struct Shared {
 const BEGIN: &str = "BEGIN IMMEDIATE; \
      SELECT v.data_version, e.seq, e.hash FROM pragma_data_version AS v \
      LEFT JOIN (SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1) AS e";
+
+impl Shared {
+    pub(crate) fn new(flusher: Option<Flusher>) -> Self {
+        Self {
+            flusher,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) const fn flusher(&self) -> Option<&Flusher> {
+        self.flusher.as_ref()
+    }
+}
 
 impl SqliteTransaction {
     pub(crate) async fn begin(pool: &SqlitePool, shared: &Arc<Shared>) -> Result<Self, StoreError> {
@@ -81,6 +97,9 @@ impl SqliteTransaction {
             fronts: None,
             deleted: false,
         };
+        if let Some(flusher) = shared.flusher() {
+            flusher.mend(transaction.connection()?).await?;
+        }
         let row = sqlx::query(BEGIN)
             .fetch_one(transaction.connection()?)
             .await
@@ -633,7 +652,11 @@ impl Transaction for SqliteTransaction {
         Ok(())
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+    async fn commit(self: Box<Self>) -> Result<(), StoreError> {
+        self.commit_ahead().await?.done().await
+    }
+
+    async fn commit_ahead(mut self: Box<Self>) -> Result<Flush, StoreError> {
         sqlx::query("COMMIT")
             .execute(self.db().await?)
             .await
@@ -642,15 +665,16 @@ impl Transaction for SqliteTransaction {
         if let Ok(mut recent) = shared.recent.lock() {
             *recent = std::mem::take(&mut self.recent);
         }
+        let flush = shared.flusher().map_or(Flush::there(), Flusher::flush);
         // The commit stands whatever happens here; a connection that is not as it was is closed, see `drop`.
         if let Err(error) = shared.fold.after_commit(self.db().await?, deleted).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(error = %error, ?cause, "the write-ahead log was not folded, it is tried again");
-            return Ok(());
+            return Ok(flush);
         }
         // Only now may the connection be used again; after a failure it is closed, see `drop`.
         self.connection.take();
-        Ok(())
+        Ok(flush)
     }
 }
 

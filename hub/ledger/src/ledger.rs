@@ -141,7 +141,7 @@ impl Ledger {
             clock: Arc::clone(&clock),
             random,
             settings,
-            bell,
+            bell: writer::Bell(bell),
             commits: Arc::clone(&commits),
         };
         let ledger = Self {

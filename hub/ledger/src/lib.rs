@@ -15,6 +15,7 @@ pub mod change;
 pub mod command;
 pub mod error;
 pub mod event;
+pub mod flush;
 mod ledger;
 pub mod limit;
 pub mod memory;
@@ -32,6 +33,7 @@ pub mod store;
 pub mod trust;
 pub mod verify;
 mod writer;
+pub use writer::AHEAD_MAX;
 
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
@@ -46,6 +48,7 @@ pub use command::{
 };
 pub use error::{LedgerError, StoreError};
 pub use event::{Event, EventKind, EventRow, Fact, Head};
+pub use flush::Flush;
 pub use ledger::{FORWARDED_MAX, Ledger, Settings};
 pub use limit::{
     LIMITS_MAX, LimitKey, LimitLine, LimitQuery, LimitRow, LimitTold, SentLate, SentLateLine, SentLateQuery,

@@ -14,6 +14,7 @@ use crate::body::{Body, LeavingBody, MayRead};
 use crate::command::{HubId, SubmissionKey};
 use crate::error::StoreError;
 use crate::event::{EventKind, EventRow, Head};
+use crate::flush::Flush;
 use crate::limit::{LimitKey, LimitLine, LimitQuery, LimitRow, SentLateLine, SentLateQuery};
 use crate::query::{
     DocumentFilter, DocumentLine, InboxCount, Period, RefusalFilter, SenderCount, SenderRefusals, StateCount,
@@ -313,6 +314,12 @@ pub trait Transaction: AlertTransaction {
     async fn save(&mut self, changes: &Changes) -> Result<(), StoreError>;
     /// Makes it durable: when this returns, all of it is on disk.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+    /// As [`Transaction::commit`], but the next transaction may begin while this one is on its way to the disk: nobody
+    /// may be answered before [`Flush::done`] says that it is there. A back end that cannot do so waits here.
+    async fn commit_ahead(self: Box<Self>) -> Result<Flush, StoreError> {
+        self.commit().await?;
+        Ok(Flush::there())
+    }
 }
 
 /// What to look for among refusals.

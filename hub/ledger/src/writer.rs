@@ -1,5 +1,8 @@
 //! The one writer: takes what waits, runs it in one transaction, flushes once, answers all.
 //!
+//! While a commit is on its way to the disk the next transaction is at work already, where the back end can do that
+//! ([`Flush`]); whoever waits for a commit is answered when it is there, in the order of the commits.
+//!
 //! When the back end fails, nothing of the batch is kept and every waiter is told; the writer lives on. When
 //! the failure lies in what was asked and not in the machine, each command is tried alone, so that one that
 //! can never succeed does not take the others with it.
@@ -10,13 +13,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use truc_model::{Clock, Random};
 
 use crate::error::{LedgerError, StoreError};
+use crate::flush::Flush;
 use crate::ledger::Settings;
 use crate::rules::{self, Batch, Command, Reply};
 use crate::store::Store;
+
+/// Commits on their way to the disk at once. A second one is flushed together with the third.
+pub const AHEAD_MAX: usize = 4;
 
 /// One command and who waits for it.
 pub(crate) struct Job {
@@ -30,7 +38,7 @@ pub(crate) struct Writer {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) settings: Settings,
-    pub(crate) bell: watch::Sender<u64>,
+    pub(crate) bell: Bell,
     pub(crate) commits: Arc<AtomicU64>,
 }
 
@@ -38,20 +46,79 @@ pub(crate) struct Writer {
 pub(crate) async fn run(mut writer: Writer) {
     let mut waiting = VecDeque::new();
     let mut fresh = Vec::new();
+    let ahead = Arc::new(Semaphore::new(AHEAD_MAX));
+    let mut on_their_way = JoinSet::new();
     loop {
         if waiting.is_empty() && writer.queue.recv_many(&mut fresh, writer.batch_max()).await == 0 {
-            return;
+            break;
         }
         waiting.extend(fresh.drain(..));
         let (commands, answers) = writer.next_batch(&mut waiting);
-        for (reply, answer) in writer.batch(commands).await.into_iter().zip(answers) {
+        // The semaphore is never closed.
+        let place = Arc::clone(&ahead).acquire_owned().await.ok();
+        let written = writer.batch(commands).await;
+        if written.flush.is_there() {
+            writer.bell.answer(written.replies, answers, written.to_forward);
+            continue;
+        }
+        let bell = writer.bell.clone();
+        while on_their_way.try_join_next().is_some() {}
+        on_their_way.spawn(async move {
+            match written.flush.done().await {
+                Ok(()) => bell.answer(written.replies, answers, written.to_forward),
+                Err(error) => {
+                    tracing::error!(
+                        error = %error,
+                        cause = ?std::error::Error::source(&error).map(ToString::to_string),
+                        "a ledger transaction may not be on disk, nobody is told that it is"
+                    );
+                    let error = LedgerError::from(error);
+                    let replies = written.replies.iter().map(|_| Err(error.clone())).collect();
+                    bell.answer(replies, answers, false);
+                }
+            }
+            drop(place);
+        });
+    }
+    while on_their_way.join_next().await.is_some() {}
+}
+
+type Answers = Vec<oneshot::Sender<Result<Reply, LedgerError>>>;
+
+/// Rings when something new can be forwarded.
+#[derive(Clone)]
+pub(crate) struct Bell(pub(crate) watch::Sender<u64>);
+
+impl Bell {
+    /// What was asked is on disk, or failed.
+    fn answer(&self, replies: Vec<Result<Reply, LedgerError>>, answers: Answers, to_forward: bool) {
+        if to_forward {
+            self.0.send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
+        for (reply, answer) in replies.into_iter().zip(answers) {
             // Whoever asked may have gone; the work stands all the same.
             let _ = answer.send(reply);
         }
     }
 }
 
-type Answers = Vec<oneshot::Sender<Result<Reply, LedgerError>>>;
+/// What a batch led to: committed, and on disk after the flush.
+struct Written {
+    replies: Vec<Result<Reply, LedgerError>>,
+    to_forward: bool,
+    flush: Flush,
+}
+
+impl Written {
+    /// Nothing was, or all of it is on disk.
+    fn there(replies: Vec<Result<Reply, LedgerError>>, to_forward: bool) -> Self {
+        Self {
+            replies,
+            to_forward,
+            flush: Flush::there(),
+        }
+    }
+}
 
 impl Writer {
     fn batch_max(&self) -> usize {
@@ -76,9 +143,9 @@ impl Writer {
         (commands, answers)
     }
 
-    async fn batch(&self, commands: Vec<Command>) -> Vec<Result<Reply, LedgerError>> {
+    async fn batch(&self, commands: Vec<Command>) -> Written {
         let error = match self.whole(&commands).await {
-            Ok(replies) => return replies,
+            Ok(written) => return written,
             Err(error) => error,
         };
         tracing::error!(
@@ -89,24 +156,35 @@ impl Writer {
         );
         if error.is_the_machines() || commands.len() == 1 {
             let error = LedgerError::from(error);
-            return commands.iter().map(|_| Err(error.clone())).collect();
+            return Written::there(commands.iter().map(|_| Err(error.clone())).collect(), false);
         }
         let mut replies = Vec::with_capacity(commands.len());
+        let mut to_forward = false;
         for command in commands {
-            let alone = self.whole(std::slice::from_ref(&command)).await;
+            let alone = match self.whole(std::slice::from_ref(&command)).await {
+                Ok(written) => written
+                    .flush
+                    .done()
+                    .await
+                    .map(|()| (written.replies, written.to_forward)),
+                Err(error) => Err(error),
+            };
             replies.push(match alone {
-                Ok(mut replies) => replies
-                    .pop()
-                    .unwrap_or(Err(LedgerError::Contradiction("a command without a reply"))),
+                Ok((mut replies, forwards)) => {
+                    to_forward |= forwards;
+                    replies
+                        .pop()
+                        .unwrap_or(Err(LedgerError::Contradiction("a command without a reply")))
+                }
                 Err(error) => Err(LedgerError::from(error)),
             });
         }
-        replies
+        Written::there(replies, to_forward)
     }
 
     /// A transaction in which a panic, a defect of this program, is a failure like another: nothing of it is
     /// kept, and the writer must live for the others.
-    async fn whole(&self, commands: &[Command]) -> Result<Vec<Result<Reply, LedgerError>>, StoreError> {
+    async fn whole(&self, commands: &[Command]) -> Result<Written, StoreError> {
         let mut work = Box::pin(self.transaction(commands));
         std::future::poll_fn(move |cx| {
             // What a panic leaves half done lives in the transaction alone, which is dropped with it.
@@ -116,18 +194,18 @@ impl Writer {
         .await
     }
 
-    async fn transaction(&self, commands: &[Command]) -> Result<Vec<Result<Reply, LedgerError>>, StoreError> {
+    async fn transaction(&self, commands: &[Command]) -> Result<Written, StoreError> {
         let mut tx = self.store.begin().await?;
         let random = Arc::clone(&self.random);
         let Batch { replies, to_forward } =
             rules::run(tx.as_mut(), self.clock.now(), random, commands).await?;
-        tx.commit().await?;
+        let flush = tx.commit_ahead().await?;
         self.commits.fetch_add(1, Ordering::Relaxed);
-        if to_forward {
-            self.bell
-                .send_modify(|commits| *commits = commits.wrapping_add(1));
-        }
-        Ok(replies)
+        Ok(Written {
+            replies,
+            to_forward,
+            flush,
+        })
     }
 }
 
