@@ -563,7 +563,7 @@ impl Transaction for PostgresTransaction {
         Ok(of_hub(self.db().await?, kind, None, 1).await?.pop())
     }
 
-    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+    async fn save(&mut self, changes: Changes) -> Result<(), StoreError> {
         if let Some(last) = changes.events.last() {
             self.head = Head {
                 seq: last.seq,
@@ -571,24 +571,25 @@ impl Transaction for PostgresTransaction {
             };
         }
         if let Some(pending) = &mut self.pending
-            && pending::add(pending, changes)
+            && pending::moves_messages_alone(&changes)
         {
-            self.recent.follow(changes, false);
+            self.recent.follow(&changes, false);
+            pending::add(pending, changes);
             return Ok(());
         }
         let is_new = |(sha256, body): &(Sha256, Body)| {
             let new = self.new_bodies.as_ref();
             body.here().is_some() && new.is_some_and(|new| new.contains(sha256))
         };
-        let all_new = self.new_bodies.is_some() && changes.bodies.iter().all(is_new);
+        let all_new = changes.bodies.iter().all(is_new);
         let db = self.db().await?;
-        let bodies_are_new = if all_new {
-            self.pending = Some(changes.clone());
-            true
+        if all_new {
+            self.recent.follow(&changes, true);
+            self.pending = Some(changes);
         } else {
-            save(db, changes).await?
-        };
-        self.recent.follow(changes, bodies_are_new);
+            let bodies_are_new = save(db, &changes).await?;
+            self.recent.follow(&changes, bodies_are_new);
+        }
         Ok(())
     }
 

@@ -245,7 +245,11 @@ mod tests {
         for _ in 0..100 {
             tokio::task::yield_now().await;
         }
-        assert_eq!(hub.ledger.commits(), truc_ledger::AHEAD_MAX as u64, "one more waits");
+        assert_eq!(
+            hub.ledger.commits(),
+            truc_ledger::AHEAD_MAX as u64,
+            "one more waits"
+        );
         assert!(!first.is_finished() && others.iter().all(|other| !other.is_finished()));
         // A picture of what is committed is given when that is on disk.
         let store = bench.0.clone();

@@ -11,6 +11,7 @@ mod alerts;
 #[cfg(test)]
 mod at_hand;
 mod column;
+mod ends;
 mod fault;
 mod flush;
 mod fold;

@@ -26,9 +26,10 @@ use truc_model::wire::Intake;
 use truc_model::{DeliveryUid, DocumentUid, PdfSignatures, RefusalCode, Sha256, SignatureStrength, SystemId};
 
 use crate::column::{Columns as _, damaged, to_time};
+use crate::ends::{head, latest_directory, of_hub};
 use crate::fault::store_error;
 use crate::list::list;
-use crate::write::{head, latest_directory, limit, of_hub};
+use crate::write::limit;
 use crate::{kept, limits, row, waiting};
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, sqlx::sqlite::SqliteArguments>;

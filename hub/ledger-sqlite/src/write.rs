@@ -26,6 +26,7 @@ use truc_ledger::{Flush, StoreError, Transaction};
 use truc_model::{DeliveryUid, DocumentIdentity, DocumentUid, Party, Sha256, SystemId};
 
 use crate::column::Columns as _;
+use crate::ends::{latest_directory, of_hub};
 use crate::fault::store_error;
 use crate::flush::Flusher;
 use crate::fold::Fold;
@@ -217,55 +218,6 @@ impl Drop for SqliteTransaction {
 
 pub(crate) fn limit(max: usize) -> i64 {
     i64::try_from(max).unwrap_or(i64::MAX)
-}
-
-pub(crate) async fn head(db: &mut SqliteConnection) -> Result<Head, StoreError> {
-    let row = sqlx::query("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")
-        .fetch_optional(db)
-        .await
-        .map_err(store_error)?;
-    row.map_or(
-        Ok(Head {
-            seq: 0,
-            hash: GENESIS,
-        }),
-        |row| {
-            Ok(Head {
-                seq: row.count("seq")?,
-                hash: row.digest("hash")?,
-            })
-        },
-    )
-}
-
-pub(crate) async fn latest_directory(db: &mut SqliteConnection) -> Result<Option<DirectoryRow>, StoreError> {
-    sqlx::query("SELECT * FROM directory ORDER BY version DESC LIMIT 1")
-        .fetch_optional(db)
-        .await
-        .map_err(store_error)?
-        .as_ref()
-        .map(row::directory)
-        .transpose()
-}
-
-/// Events of a kind that are about no document, below a number, newest first.
-pub(crate) async fn of_hub(
-    db: &mut SqliteConnection,
-    kind: EventKind,
-    before: Option<u64>,
-    max: usize,
-) -> Result<Vec<EventRow>, StoreError> {
-    let before = before.and_then(|before| i64::try_from(before).ok());
-    let statement = "SELECT * FROM event WHERE document IS NULL AND kind = $1 AND seq < $2 \
-         ORDER BY seq DESC LIMIT $3";
-    let rows = sqlx::query(statement)
-        .bind(kind.as_str())
-        .bind(before.unwrap_or(i64::MAX))
-        .bind(limit(max))
-        .fetch_all(db)
-        .await
-        .map_err(store_error)?;
-    rows.iter().map(row::event).collect()
 }
 
 fn keys<T>(of: &[T], columns: impl Fn(&T) -> Value) -> Vec<Value> {
@@ -621,7 +573,7 @@ impl Transaction for SqliteTransaction {
         Ok(of_hub(self.db().await?, kind, None, 1).await?.pop())
     }
 
-    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+    async fn save(&mut self, changes: Changes) -> Result<(), StoreError> {
         self.deleted |= !changes.bodies_deleted.is_empty();
         self.fronts = None;
         if let Some(last) = changes.events.last() {
@@ -631,9 +583,10 @@ impl Transaction for SqliteTransaction {
             };
         }
         if let Some(pending) = &mut self.pending
-            && pending::add(pending, changes)
+            && pending::moves_messages_alone(&changes)
         {
-            self.recent.follow(changes, false);
+            self.recent.follow(&changes, false);
+            pending::add(pending, changes);
             return Ok(());
         }
         let is_new = |(sha256, body): &(Sha256, Body)| {
@@ -642,13 +595,13 @@ impl Transaction for SqliteTransaction {
         };
         let all_new = changes.bodies.iter().all(is_new);
         let db = self.db().await?;
-        let bodies_are_new = if all_new {
-            self.pending = Some(changes.clone());
-            true
+        if all_new {
+            self.recent.follow(&changes, true);
+            self.pending = Some(changes);
         } else {
-            save::save(db, changes).await?
-        };
-        self.recent.follow(changes, bodies_are_new);
+            let bodies_are_new = save::save(db, &changes).await?;
+            self.recent.follow(&changes, bodies_are_new);
+        }
         Ok(())
     }
 

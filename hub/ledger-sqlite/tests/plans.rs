@@ -168,7 +168,7 @@ async fn fill(store: &SqliteStore, ageing: &Ageing) {
             hash: last.hash,
         };
         let mut tx = store.begin().await.unwrap();
-        tx.save(&changes).await.unwrap();
+        tx.save(changes).await.unwrap();
         tx.commit().await.unwrap();
     }
 }

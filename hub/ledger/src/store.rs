@@ -311,7 +311,7 @@ pub trait Transaction: AlertTransaction {
     /// The last event of a kind that is never about a document.
     async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError>;
     /// Saves rows; later reads of this transaction see them.
-    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError>;
+    async fn save(&mut self, changes: Changes) -> Result<(), StoreError>;
     /// Makes it durable: when this returns, all of it is on disk.
     async fn commit(self: Box<Self>) -> Result<(), StoreError>;
     /// As [`Transaction::commit`], but the next transaction may begin while this one is on its way to the disk: nobody

@@ -8,8 +8,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 /// A SHA-256 value. Text form: 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Sha256([u8; 32]);
 
 /// The text is not 64 hexadecimal digits.
@@ -51,9 +51,35 @@ impl Sha256 {
     }
 }
 
+/// The text form: every event and row has some of them.
+struct Hex([u8; 64]);
+
+impl Hex {
+    fn of(digest: &Sha256) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut text = [0; 64];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(digest.0) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        Self(text)
+    }
+
+    fn as_str(&self) -> &str {
+        // Digits alone.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(Hex::of(self).as_str())
+    }
+}
+
+impl Serialize for Sha256 {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(Hex::of(self).as_str())
     }
 }
 
@@ -90,7 +116,7 @@ impl TryFrom<String> for Sha256 {
 
 impl From<Sha256> for String {
     fn from(digest: Sha256) -> Self {
-        digest.to_string()
+        Hex::of(&digest).as_str().to_owned()
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) async fn fill(place: &Place, ageing: Ageing, disk_left_mb: u64) -> Re
     let mut there = first;
     while let Some((count, changes)) = to_save.recv().await {
         let mut tx = store.begin().await?;
-        tx.save(&changes).await?;
+        tx.save(changes).await?;
         tx.commit().await?;
         let before = there;
         there += count;

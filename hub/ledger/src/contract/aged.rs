@@ -510,7 +510,7 @@ mod tests {
                 hash: last.hash,
             };
             let mut tx = store.begin().await.unwrap();
-            tx.save(&changes).await.unwrap();
+            tx.save(changes).await.unwrap();
             tx.commit().await.unwrap();
         }
         let clock = Arc::new(ManualClock::at(until));

@@ -47,7 +47,7 @@ pub async fn a_store_knows_nothing_at_first(bench: &dyn Bench) {
 pub async fn nothing_is_left_of_a_dropped_transaction(bench: &dyn Bench) {
     let store = bench.open().await;
     let mut tx = store.begin().await.unwrap();
-    tx.save(&some_changes()).await.unwrap();
+    tx.save(some_changes()).await.unwrap();
     drop(tx);
     let mut now = store.read().await.unwrap();
     assert_eq!(now.head().await.unwrap(), Head::EMPTY);
@@ -57,7 +57,7 @@ pub async fn nothing_is_left_of_a_dropped_transaction(bench: &dyn Bench) {
     // The next one begins where the last commit ended.
     let mut tx = store.begin().await.unwrap();
     assert_eq!(tx.head().await.unwrap(), Head::EMPTY);
-    tx.save(&some_changes()).await.unwrap();
+    tx.save(some_changes()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(store.read().await.unwrap().head().await.unwrap().seq, 1);
 }
@@ -65,7 +65,7 @@ pub async fn nothing_is_left_of_a_dropped_transaction(bench: &dyn Bench) {
 pub async fn what_is_saved_is_seen_in_its_transaction(bench: &dyn Bench) {
     let store = bench.open().await;
     let mut tx = store.begin().await.unwrap();
-    tx.save(&some_changes()).await.unwrap();
+    tx.save(some_changes()).await.unwrap();
     let row = first_event().row().unwrap();
     assert_eq!(
         tx.head().await.unwrap(),
@@ -84,13 +84,13 @@ pub async fn what_is_saved_is_seen_in_its_transaction(bench: &dyn Bench) {
         bodies: some_changes().bodies,
         ..Changes::default()
     };
-    tx.save(&again).await.unwrap();
+    tx.save(again).await.unwrap();
     let twice = Changes {
         events: some_changes().events,
         ..Changes::default()
     };
     // At the latest with the commit: a back end may write all that is saved at once.
-    let is_refused = match tx.save(&twice).await {
+    let is_refused = match tx.save(twice).await {
         Ok(()) => tx.commit().await.is_err(),
         Err(_) => true,
     };
@@ -228,7 +228,7 @@ pub async fn one_that_cannot_succeed_does_not_take_the_others_along(bench: &dyn 
         submissions: vec![row],
         ..Changes::default()
     };
-    tx.save(&damage).await.unwrap();
+    tx.save(damage).await.unwrap();
     tx.commit().await.unwrap();
     let mut stuck = first.clone();
     stuck.key = orphan;

@@ -430,7 +430,7 @@ impl Transaction for MemoryTransaction {
             .cloned())
     }
 
-    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+    async fn save(&mut self, changes: Changes) -> Result<(), StoreError> {
         for row in &changes.events {
             chained(head(&self.tables), row)?;
             self.add("an event", |t| &mut t.events, row.seq, row.clone())?;

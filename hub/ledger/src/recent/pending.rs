@@ -9,28 +9,24 @@ use truc_model::DeliveryUid;
 
 use crate::rows::{Changes, OutboxRow};
 
-/// Adds what a claim changes to what is to be written. Gives `false`, and adds nothing, when there is more than that.
-#[must_use]
-pub fn add(pending: &mut Changes, changes: &Changes) -> bool {
-    if !moves_messages_alone(changes) {
-        return false;
-    }
-    pending.events.extend(changes.events.iter().cloned());
+/// Adds what a claim changes ([`moves_messages_alone`]) to what is to be written.
+pub fn add(pending: &mut Changes, changes: Changes) {
+    pending.events.extend(changes.events);
     let known = pending.outbox.iter_mut().chain(&mut pending.outbox_moved);
     let mut known: HashMap<DeliveryUid, &mut OutboxRow> = known.map(|row| (row.delivery, row)).collect();
     let mut others = Vec::new();
-    for row in &changes.outbox_moved {
+    for row in changes.outbox_moved {
         match known.get_mut(&row.delivery) {
-            Some(known) => known.clone_from(row),
-            None => others.push(row.clone()),
+            Some(known) => **known = row,
+            None => others.push(row),
         }
     }
     pending.outbox_moved.extend(others);
-    true
 }
 
 /// Whether there are no changes but messages that moved, and the events about them.
-fn moves_messages_alone(changes: &Changes) -> bool {
+#[must_use]
+pub fn moves_messages_alone(changes: &Changes) -> bool {
     let Changes {
         events: _,
         outbox_moved: _,
@@ -77,15 +73,12 @@ mod tests {
     use crate::body::Body;
 
     #[test]
-    fn what_is_more_than_moved_messages_is_not_added() {
-        let mut pending = Changes::default();
-        let moved = Changes::default();
-        assert!(add(&mut pending, &moved));
+    fn what_is_more_than_moved_messages_is_told_apart() {
+        assert!(moves_messages_alone(&Changes::default()));
         let more = Changes {
             bodies: vec![(Sha256::of(b"1"), Body::from(vec![1u8]))],
             ..Changes::default()
         };
-        assert!(!add(&mut pending, &more));
-        assert!(pending.is_empty());
+        assert!(!moves_messages_alone(&more));
     }
 }

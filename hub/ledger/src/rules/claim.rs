@@ -139,7 +139,7 @@ async fn lease(
         }
         work.added.outbox_moved.push(row);
     }
-    tx.save(&work.take_changes()).await?;
+    tx.save(work.take_changes()).await?;
     Ok(claimed)
 }
 

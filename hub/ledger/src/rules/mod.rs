@@ -192,7 +192,7 @@ pub async fn run(
             .flatten()
             .any(|reply| matches!(reply, Ok(Reply::Released(1..))));
     if !changes.is_empty() {
-        tx.save(&changes).await?;
+        tx.save(changes).await?;
     }
     for (command, reply) in commands.iter().zip(&mut replies) {
         if let (Command::Claim(request), None) = (command, &reply) {

@@ -155,7 +155,7 @@ impl Transaction for Guarded {
     async fn latest_of_hub(&mut self, kind: EventKind) -> Result<Option<EventRow>, StoreError> {
         self.inner.latest_of_hub(kind).await
     }
-    async fn save(&mut self, changes: &Changes) -> Result<(), StoreError> {
+    async fn save(&mut self, changes: Changes) -> Result<(), StoreError> {
         let poison = self.poison.as_deref();
         for document in &changes.documents {
             assert_ne!(document.facts.number.as_deref(), poison, "a defect");
