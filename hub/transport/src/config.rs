@@ -29,6 +29,8 @@ pub struct BrokerConfig {
     pub operation_timeout: Duration,
     /// Longest wait for a confirm. After it the connection is thought ill and made anew.
     pub confirm_timeout: Duration,
+    /// When the acks of consumed messages are sent.
+    pub acks: Acking,
     /// Most unconfirmed messages of one publisher.
     pub publish_window: usize,
     /// Largest body, in bytes. RabbitMQ 3.10 takes 128 MiB by default, 4.x 16 MiB; larger ones travel
@@ -67,6 +69,7 @@ impl BrokerConfig {
             connect_timeout: Duration::from_secs(10),
             operation_timeout: Duration::from_secs(15),
             confirm_timeout: Duration::from_secs(30),
+            acks: Acking::Each,
             publish_window: 512,
             max_body_bytes: 16 * 1024 * 1024,
             reconnect_min: Duration::from_millis(100),
@@ -155,11 +158,23 @@ impl fmt::Debug for BrokerConfig {
             .field("url", &self.url)
             .field("more_urls", &self.more_urls)
             .field("connection_name", &self.connection_name)
+            .field("acks", &self.acks)
             .field("publish_window", &self.publish_window)
             .field("max_body_bytes", &self.max_body_bytes)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
+}
+
+/// When the acks of consumed messages are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Acking {
+    /// Each at once, in a frame of its own: `Ok` of [`crate::Settlement::ack`] means that it was handed to the
+    /// connection.
+    Each,
+    /// One frame for all that are done in a row: for programs that settle many messages at a time and recognise
+    /// those that come again. What `Ok` then means is said at [`crate::Settlement::ack`].
+    Together,
 }
 
 /// TLS material.

@@ -102,7 +102,8 @@ impl Delivery {
 }
 
 /// The right to settle one delivery, once. Dropping it unused means that the broker keeps the message
-/// and hands it out again when the consumer's channel ends.
+/// and hands it out again when the consumer's channel ends; with [`crate::Acking::Together`] all later acks of that
+/// channel are then sent singly.
 #[derive(Debug)]
 #[must_use = "an unsettled delivery stays with the broker and holds a place of the prefetch"]
 pub struct Settlement(pub(crate) Means);
@@ -127,13 +128,22 @@ pub(crate) enum Verdict {
 impl Settlement {
     /// Done: the broker forgets the message. Commit first, ack second.
     ///
+    /// With [`crate::Acking::Each`], `Ok` means that the ack was handed to the connection. With
+    /// [`crate::Acking::Together`] it means that the ack will be: in one frame with its neighbours', as soon as all
+    /// that were handed out before it are settled, or singly once more acks than a quarter of the prefetch wait
+    /// behind one that is not. [`crate::Broker::close`] first lets go what may go. If the program, the channel or the
+    /// connection ends before that, the broker hands the message out again although this said `Ok`. Whoever is
+    /// handed messages at least once has to recognise those anyway: the same happens when the connection breaks
+    /// behind a frame that was sent.
+    ///
     /// # Errors
     /// [`SettleError`]; the broker then hands the message out again.
     pub async fn ack(self) -> Result<(), SettleError> {
         self.settle(Verdict::Ack).await
     }
 
-    /// Not now: back to the queue, to be handed out again, perhaps at once.
+    /// Not now: back to the queue, to be handed out again, perhaps at once. Never waits for neighbours: `Ok` means
+    /// that it was handed to the connection.
     ///
     /// # Errors
     /// [`SettleError`].
@@ -141,7 +151,7 @@ impl Settlement {
         self.settle(Verdict::Requeue).await
     }
 
-    /// Never: to the dead letters.
+    /// Never: to the dead letters. As [`Settlement::requeue`], at once.
     ///
     /// # Errors
     /// [`SettleError`].

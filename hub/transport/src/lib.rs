@@ -27,7 +27,7 @@ pub use accounts::{Account, Accounts, AccountsError, ClusterNode, Overview};
 pub use amqp::AmqpBroker;
 pub use broker::{Broker, BrokerError, BrokerState, Cause, NameHold, QueueDepth};
 pub use browse::{Browser, Seen};
-pub use config::{BrokerConfig, Tls, TlsIdentity, Url, UrlError};
+pub use config::{Acking, BrokerConfig, Tls, TlsIdentity, Url, UrlError};
 pub use consume::{Consumer, Delivery, Message, SettleError, Settlement};
 pub use memory::MemoryBroker;
 pub use message::{HeaderValue, OutMessage, Properties};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use truc_transport::{BrokerConfig, Url};
+use truc_transport::{Acking, BrokerConfig, Url};
 
 use super::AppError;
 use crate::config::Config;
@@ -43,6 +43,7 @@ pub fn broker_config(config: &Config, purpose: &str) -> Result<BrokerConfig, App
     broker.operation_timeout = Duration::from_millis(settings.operation_timeout_ms);
     broker.confirm_timeout = Duration::from_millis(settings.confirm_timeout_ms);
     broker.publish_window = settings.publish_window;
+    broker.acks = Acking::Together;
     broker.max_body_bytes = config.intake.max_body_bytes;
     if !settings.ca.as_os_str().is_empty() {
         let pem = std::fs::read_to_string(&settings.ca).map_err(|source| AppError::BrokerCa {

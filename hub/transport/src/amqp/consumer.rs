@@ -1,22 +1,21 @@
 //! Consuming from one queue on a channel of its own, across reconnects.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::acks::{Acks, Outstanding, Senders, TOGETHER_MIN, Teller, Word, tell};
+use super::convert::{from_amqp, short};
+use super::fault::within;
+use super::link::{Link, Session};
+use crate::broker::{BrokerError, Cause};
+use crate::config::{Acking, BrokerConfig};
+use crate::consume::{Consumer, Delivery, Means, Message, SettleError, Settlement, Verdict};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Acker, Channel};
-use tokio::time::timeout;
-
-use super::convert::{from_amqp, short};
-use super::fault::within;
-use super::link::{Link, Session};
-use crate::broker::{BrokerError, Cause};
-use crate::config::BrokerConfig;
-use crate::consume::{Consumer, Delivery, Means, Message, SettleError, Settlement, Verdict};
 
 /// A consumer of one queue.
 pub(super) struct AmqpConsumer {
@@ -25,6 +24,7 @@ pub(super) struct AmqpConsumer {
     queue: String,
     prefetch: u16,
     tag: String,
+    senders: Senders,
     current: Option<Current>,
     attempt: u32,
 }
@@ -35,6 +35,8 @@ struct Current {
     stream: lapin::Consumer,
     channel: Arc<Channel>,
     session: Arc<Session>,
+    /// `None` when each ack is sent at once.
+    acks: Option<Arc<Acks<AmqpTeller>>>,
 }
 
 impl AmqpConsumer {
@@ -45,6 +47,7 @@ impl AmqpConsumer {
         queue: &str,
         prefetch: u16,
         tag: &str,
+        senders: Senders,
     ) -> Result<Self, BrokerError> {
         let session = link.session().await?;
         let mut consumer = Self {
@@ -53,6 +56,7 @@ impl AmqpConsumer {
             queue: queue.to_owned(),
             prefetch: prefetch.max(1),
             tag: tag.to_owned(),
+            senders,
             current: None,
             attempt: 0,
         };
@@ -89,10 +93,17 @@ impl AmqpConsumer {
             FieldTable::default(),
         );
         let stream = within(limit, "consume", &self.queue, consume).await?;
+        let acks = match self.config.acks {
+            Acking::Together if self.prefetch >= TOGETHER_MIN => {
+                Some(Acks::new(self.prefetch, limit, self.senders.clone()))
+            }
+            Acking::Together | Acking::Each => None,
+        };
         Ok(Current {
             stream,
             channel: Arc::new(channel),
             session,
+            acks,
         })
     }
 
@@ -140,7 +151,7 @@ impl Consumer for AmqpConsumer {
             match item {
                 Some(Ok(delivery)) => {
                     let limit = self.config.operation_timeout;
-                    return Some(handed_out(delivery, &current.channel, limit));
+                    return Some(handed_out(delivery, current, limit));
                 }
                 // Cancelled by the broker (the queue was deleted), or channel or connection lost.
                 Some(Err(_)) | None => self.current = None,
@@ -149,7 +160,7 @@ impl Consumer for AmqpConsumer {
     }
 }
 
-fn handed_out(delivery: lapin::message::Delivery, channel: &Arc<Channel>, limit: Duration) -> Delivery {
+fn handed_out(delivery: lapin::message::Delivery, current: &Current, limit: Duration) -> Delivery {
     let message = Message {
         properties: from_amqp(&delivery.properties),
         body: delivery.data,
@@ -157,44 +168,40 @@ fn handed_out(delivery: lapin::message::Delivery, channel: &Arc<Channel>, limit:
         exchange: delivery.exchange.as_str().to_owned(),
         routing_key: delivery.routing_key.as_str().to_owned(),
     };
-    let settlement = AmqpSettlement {
+    let teller = AmqpTeller {
         acker: delivery.acker,
-        _channel: Arc::clone(channel),
-        limit,
+        _channel: Arc::clone(&current.channel),
+        session: Arc::downgrade(&current.session),
     };
-    Delivery::new(message, Settlement(Means::Amqp(settlement)))
+    let way = match &current.acks {
+        Some(acks) => Way::Together(acks.handed_out(delivery.delivery_tag, teller)),
+        None => Way::Each { teller, limit },
+    };
+    Delivery::new(message, Settlement(Means::Amqp(AmqpSettlement(way))))
 }
 
 /// The right to settle a delivery of RabbitMQ.
-pub(crate) struct AmqpSettlement {
-    acker: Acker,
-    /// Keeps the channel open after its consumer was dropped: what was handed out can still be settled.
-    _channel: Arc<Channel>,
-    limit: Duration,
+pub(crate) struct AmqpSettlement(Way);
+
+/// See [`Acking`].
+enum Way {
+    /// With a frame of its own, at once.
+    Each { teller: AmqpTeller, limit: Duration },
+    /// An ack leaves with those of its neighbours.
+    Together(Outstanding<AmqpTeller>),
 }
 
 impl AmqpSettlement {
     pub(crate) async fn settle(self, verdict: Verdict) -> Result<(), SettleError> {
-        let settled = timeout(self.limit, async {
-            match verdict {
-                // One at a time: `multiple` would settle neighbours whose work is not done.
-                Verdict::Ack => self.acker.ack(BasicAckOptions { multiple: false }).await,
-                Verdict::Requeue | Verdict::DeadLetter => {
-                    let options = BasicNackOptions {
-                        multiple: false,
-                        requeue: verdict == Verdict::Requeue,
-                    };
-                    self.acker.nack(options).await
-                }
-            }
-        });
-        match settled.await {
-            Ok(Ok(true)) => Ok(()),
-            // `false`: the channel had ended before. An error: it ended meanwhile.
-            Ok(Ok(false) | Err(_)) => Err(SettleError::Stale),
-            Err(_) => Err(SettleError::Failed(Cause::text(
-                "no room on the connection in time",
-            ))),
+        let word = match verdict {
+            Verdict::Ack => Word::Ack,
+            Verdict::Requeue => Word::Requeue,
+            Verdict::DeadLetter => Word::DeadLetter,
+        };
+        match self.0 {
+            Way::Each { teller, limit } => tell(&teller, word, limit).await,
+            Way::Together(outstanding) if verdict == Verdict::Ack => outstanding.ack(),
+            Way::Together(outstanding) => outstanding.nack(word).await,
         }
     }
 }
@@ -202,5 +209,44 @@ impl AmqpSettlement {
 impl fmt::Debug for AmqpSettlement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AmqpSettlement").finish_non_exhaustive()
+    }
+}
+
+/// Tells RabbitMQ about one delivery.
+struct AmqpTeller {
+    acker: Acker,
+    /// Keeps the channel open after its consumer was dropped: what was handed out can still be settled.
+    _channel: Arc<Channel>,
+    /// Weak: a connection that was given up ends although somebody has not settled yet.
+    session: Weak<Session>,
+}
+
+impl Teller for AmqpTeller {
+    async fn tell(&self, word: Word) -> bool {
+        let nack = |requeue| {
+            let options = BasicNackOptions {
+                multiple: false,
+                requeue,
+            };
+            self.acker.nack(options)
+        };
+        let told = match word {
+            Word::Ack => self.acker.ack(BasicAckOptions { multiple: false }).await,
+            Word::AckUpTo => self.acker.ack(BasicAckOptions { multiple: true }).await,
+            Word::Requeue => nack(true).await,
+            Word::DeadLetter => nack(false).await,
+        };
+        // `false`: the channel had ended before. An error: it ended meanwhile.
+        matches!(told, Ok(true))
+    }
+
+    fn is_gone(&self) -> bool {
+        self.acker.poisoned()
+    }
+
+    fn give_up(&self) {
+        if let Some(session) = self.session.upgrade() {
+            session.give_up();
+        }
     }
 }

@@ -28,7 +28,7 @@ use crate::config::{BrokerConfig, Url};
 /// How often a connection is asked whether it still lives, besides listening to its events.
 const PULSE: Duration = Duration::from_millis(500);
 /// Longest wait for the broker's good-bye.
-const GOODBYE: Duration = Duration::from_secs(2);
+pub(super) const GOODBYE: Duration = Duration::from_secs(2);
 
 /// What happens to a connection.
 type Events = Pin<Box<dyn Stream<Item = Event> + Send>>;

@@ -4,6 +4,7 @@
 //! to consume, settle and declare on, one to publish on. They are apart because a broker that runs out of
 //! memory stops reading from connections that publish, and acks must not wait behind that.
 
+mod acks;
 mod blame;
 mod browse;
 mod consumer;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::broker::{Broker, BrokerError, BrokerState, NameHold, QueueDepth};
 use crate::browse::Browser;
@@ -31,9 +33,10 @@ use crate::config::BrokerConfig;
 use crate::consume::Consumer;
 use crate::publish::Publisher;
 use crate::topology::Topology;
+use acks::Senders;
 use browse::AmqpBrowser;
 use consumer::AmqpConsumer;
-use link::{Link, LinkState, Role};
+use link::{GOODBYE, Link, LinkState, Role};
 use publisher::AmqpPublisher;
 
 /// A RabbitMQ broker, as one user.
@@ -42,6 +45,7 @@ pub struct AmqpBroker {
     consuming: Link,
     publishing: Link,
     state: watch::Receiver<BrokerState>,
+    senders: Senders,
 }
 
 impl AmqpBroker {
@@ -77,6 +81,7 @@ impl AmqpBroker {
             consuming,
             publishing,
             state,
+            senders: Senders::new(),
         })
     }
 }
@@ -101,6 +106,7 @@ impl Broker for AmqpBroker {
             queue,
             prefetch,
             tag,
+            self.senders.clone(),
         )
         .await?;
         Ok(Box::new(consumer))
@@ -132,6 +138,8 @@ impl Broker for AmqpBroker {
     }
 
     async fn close(&self) {
+        // Acks that may leave do so first: what they settle would otherwise be handed out again.
+        let _ = timeout(GOODBYE, self.senders.idle()).await;
         tokio::join!(self.publishing.close(), self.consuming.close());
     }
 }

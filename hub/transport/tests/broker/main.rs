@@ -15,5 +15,6 @@ mod life;
 mod reach;
 mod strangers;
 mod suite;
+mod together;
 mod twin;
 mod world;
