@@ -43,5 +43,5 @@ pub use packet::{
     Signer, SniffedType, StaffInfo, StatusPacket, TraceHeader, UnknownElement, Update, Wrapping,
 };
 pub use read::{Reading, Rejection, Warning, read, read_from};
-pub use source::{PacketSource, sha256_of};
+pub use source::{Digested, PacketSource, sha256_of};
 pub use write::{write_document, write_status};

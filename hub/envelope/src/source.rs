@@ -31,6 +31,37 @@ pub trait PacketSource: Send + Sync {
     fn whole(&self) -> Option<&[u8]> {
         None
     }
+
+    /// The digest of all the bytes, where somebody computed it before.
+    fn known_sha256(&self) -> Option<Sha256> {
+        None
+    }
+}
+
+/// A source of which the digest is known.
+pub struct Digested<'s> {
+    /// The bytes.
+    pub source: &'s dyn PacketSource,
+    /// Their digest: whoever makes this answers for it.
+    pub sha256: Sha256,
+}
+
+impl PacketSource for Digested<'_> {
+    fn size(&self) -> io::Result<u64> {
+        self.source.size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.source.read_at(offset, buffer)
+    }
+
+    fn whole(&self) -> Option<&[u8]> {
+        self.source.whole()
+    }
+
+    fn known_sha256(&self) -> Option<Sha256> {
+        Some(self.sha256)
+    }
 }
 
 impl PacketSource for &[u8] {

@@ -532,6 +532,10 @@ impl Transaction for PostgresTransaction {
         Ok(found)
     }
 
+    fn has_at_hand(&self, body: Sha256) -> bool {
+        self.recent.body(body).is_some()
+    }
+
     async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
         if of.is_empty() {
             return Ok(Vec::new());

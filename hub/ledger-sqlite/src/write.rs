@@ -537,6 +537,10 @@ impl Transaction for SqliteTransaction {
         Ok(found)
     }
 
+    fn has_at_hand(&self, body: Sha256) -> bool {
+        self.recent.body(body).is_some()
+    }
+
     async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError> {
         self.look_up(kept::APART, keys(of, |sha256| json!(sha256)), |row| {
             row.digest("sha256")

@@ -298,6 +298,10 @@ pub trait Transaction: AlertTransaction {
     ) -> Result<Vec<(DocumentUid, u32)>, StoreError>;
     /// Bodies by digest. Of one apart only its size: no bytes of it are anywhere in the ledger.
     async fn bodies(&mut self, of: &[Sha256]) -> Result<Vec<(Sha256, Body)>, StoreError>;
+    /// Whether [`Transaction::bodies`] gives this one as this process was handed it, and not as it was read back.
+    fn has_at_hand(&self, _body: Sha256) -> bool {
+        false
+    }
     /// Those of these bodies that are kept apart.
     async fn kept_apart(&mut self, of: &[Sha256]) -> Result<Vec<Sha256>, StoreError>;
     /// Of these bodies those that are kept, with everything that names them.

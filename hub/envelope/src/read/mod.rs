@@ -90,7 +90,7 @@ pub fn read_from(source: &dyn PacketSource, limits: &Limits) -> io::Result<Resul
             warnings,
             sha256: match sha256 {
                 Some(sha256) => sha256,
-                None => sha256_of(source)?,
+                None => source.known_sha256().map_or_else(|| sha256_of(source), Ok)?,
             },
             size,
             dated,

@@ -108,14 +108,10 @@ async fn lease(
         .collect();
     digests.sort_unstable();
     digests.dedup();
-    let bodies: HashMap<Sha256, Body> = tx.bodies(&digests).await?.into_iter().collect();
-    // The bytes are checked once more before they leave: a damaged page must not travel on. Those apart are
-    // checked by whoever fetches them.
-    let is_sound =
-        |sha256: &Sha256, body: &Body| body.here().is_none_or(|bytes| Sha256::of(bytes) == *sha256);
+    let bodies = tx.bodies(&digests).await?;
     let sound: HashMap<Sha256, Body> = bodies
         .into_iter()
-        .filter(|(sha256, body)| is_sound(sha256, body))
+        .filter(|(sha256, body)| is_sound(tx, *sha256, body))
         .collect();
     load::claimed(tx, work, &rows).await?;
     let rows = orders::in_turn(work, rows);
@@ -141,6 +137,15 @@ async fn lease(
     }
     tx.save(work.take_changes()).await?;
     Ok(claimed)
+}
+
+/// What was read back is checked once more before it leaves: a damaged page must not travel on. Bodies apart are checked
+/// by whoever fetches them.
+fn is_sound(tx: &mut dyn Transaction, sha256: Sha256, body: &Body) -> bool {
+    let Some(bytes) = body.here() else {
+        return true;
+    };
+    tx.has_at_hand(sha256) || Sha256::of(bytes) == sha256
 }
 
 fn hand_out(work: &Work, row: &OutboxRow, body: Body) -> Claimed {

@@ -52,7 +52,7 @@ pub struct Deliverer {
 
 /// Most bytes of bodies claimed and not yet confirmed: memory stays flat however slow the broker is and
 /// however large the documents are. A single larger one still passes, alone.
-pub const IN_FLIGHT_BYTES_MAX: u64 = 64 << 20;
+pub const IN_FLIGHT_BYTES_MAX: u64 = 24 << 20;
 
 /// A claim is made when at least this part of [`Settings::claim_max`] is free, or nothing is held at all.
 const CLAIM_PARTS: usize = 4;

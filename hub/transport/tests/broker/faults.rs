@@ -181,8 +181,9 @@ async fn a_blocked_broker_is_waited_for_and_then_told_of() {
     let standing = rough_node().await;
     let (world, vhost) = world(&standing).await;
     let mut impatient = config(&standing.node.admin_amqp_url(&vhost));
-    impatient.operation_timeout = Duration::from_millis(300);
-    impatient.confirm_timeout = Duration::from_millis(300);
+    // Longer than a machine with much else to do needs to hear that it is blocked.
+    impatient.operation_timeout = Duration::from_secs(2);
+    impatient.confirm_timeout = Duration::from_secs(2);
     let hub = AmqpBroker::connect(impatient).await.unwrap();
     let hub: Arc<dyn Broker> = hub;
     keep(&hub, submit("before")).await;

@@ -1,12 +1,17 @@
 //! The packet: read tolerantly, and of the kind the message declares.
 
+use truc_envelope::Digested;
 use truc_model::{DocumentKind, RefusalCode, refusal::Place, wire::Intake};
 
 use super::{Examination, Next};
 
 /// See the module.
 pub fn check(e: &mut Examination<'_>) -> Next {
-    let read = match truc_envelope::read_from(e.received.source(), &e.limits()) {
+    let packet = Digested {
+        source: e.received.source(),
+        sha256: e.sha256,
+    };
+    let read = match truc_envelope::read_from(&packet, &e.limits()) {
         Ok(read) => read,
         Err(error) => {
             e.unreadable = Some(error);
