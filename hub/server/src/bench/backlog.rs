@@ -121,7 +121,7 @@ pub async fn measure(
     hub.stop().await?;
     let waiting = waiting(&ledger).await?;
 
-    let config = with_default_window(&stage)?;
+    let config = with_window_of(&world.delivery()?, &stage)?;
     told(&format!("{waiting} deliveries wait; the hub starts"));
     let flush_before = flush_latency(&stage.dir).await?;
     let all = backlog.documents * backlog.recipients;
@@ -193,12 +193,11 @@ async fn waiting(ledger: &Ledger) -> Result<u64, StageError> {
     Ok(counts.iter().map(|count| count.scheduled).sum())
 }
 
-/// Rewrites the configuration file with the default window; gives the keys that differ then.
-fn with_default_window(stage: &Stage) -> Result<Vec<String>, StageError> {
-    let default = crate::config::Config::default();
+/// Rewrites the configuration file with the window that is meant; gives the keys that differ from the default then.
+fn with_window_of(delivery: &crate::config::Delivery, stage: &Stage) -> Result<Vec<String>, StageError> {
     let mut config = stage.config.clone();
-    config.delivery.window = default.delivery.window;
-    config.delivery.urgent_extra = default.delivery.urgent_extra;
+    config.delivery.window = delivery.window;
+    config.delivery.urgent_extra = delivery.urgent_extra;
     let text = toml::to_string(&config).doing("writing the configuration")?;
     std::fs::write(&stage.config_file, text).doing("writing the configuration")?;
     Ok(differences(&config))

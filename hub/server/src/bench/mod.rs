@@ -24,6 +24,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
+use crate::config::Config;
 use crate::demo::stage::{Doing, StageError};
 use backlog::Backlog;
 use broadcast::Broadcast;
@@ -41,6 +42,8 @@ pub struct Asked {
     pub dir: Option<PathBuf>,
     /// Tell nothing on the way.
     pub quiet: bool,
+    /// The configuration of which [`world::measured`] is taken over.
+    pub config: Config,
 }
 
 /// One measurement.
@@ -68,7 +71,8 @@ pub struct Found {
 /// # Errors
 /// [`StageError`] when something could not be set up, was lost, doubled or changed.
 pub async fn run(asked: &Asked) -> Result<Found, StageError> {
-    let mut world = World::start(&asked.program, asked.dir.as_deref()).await?;
+    let over = world::measured(&asked.config);
+    let mut world = World::start(&asked.program, asked.dir.as_deref(), over).await?;
     let (mut loads, mut texts, mut single) = (Vec::new(), Vec::new(), Vec::new());
     for measurement in &asked.measurements {
         let mut told = |what: &str| {

@@ -33,6 +33,8 @@ pub struct World {
     server: Option<PrivateServer>,
     /// The program `truc`: hub and forwarder.
     pub program: PathBuf,
+    /// What [`measured`] gave.
+    over: String,
     stages: usize,
 }
 
@@ -41,7 +43,7 @@ impl World {
     ///
     /// # Errors
     /// [`StageError`] when there is no RabbitMQ, or the folder lies in memory.
-    pub async fn start(program: &Path, under: Option<&Path>) -> Result<Self, StageError> {
+    pub async fn start(program: &Path, under: Option<&Path>, over: String) -> Result<Self, StageError> {
         let beside = program.parent().unwrap_or(Path::new("."));
         let dir = Folder::make(under.unwrap_or(beside))?;
         let node = PrivateNode::start(PrivateNodeConfig::new(dir.0.join("broker")))
@@ -52,6 +54,7 @@ impl World {
             dir,
             server: None,
             program: program.to_owned(),
+            over,
             stages: 0,
         })
     }
@@ -84,12 +87,23 @@ impl World {
         Stage::set_up(&self.node, &self.dir.0.join(&vhost), &setting).await
     }
 
-    /// What a stage changes for its plays is as in the default again; then what the cell is about, then `more`.
+    /// How messages go out when a measurement says nothing else.
+    ///
+    /// # Errors
+    /// [`StageError`] when what the operator has is no configuration.
+    pub fn delivery(&self) -> Result<crate::config::Delivery, StageError> {
+        let mut table = toml::Table::try_from(Config::default()).doing("writing the configuration")?;
+        let over = self.over.parse().doing("reading the configuration")?;
+        crate::config::lay_over(&mut table, over);
+        let config: Config = table.try_into().doing("reading the configuration")?;
+        Ok(config.delivery)
+    }
+
+    /// What a stage changes for its plays is as in the default again; then what the operator has, what the cell is about,
+    /// and `more`.
     fn config(&self, cell: &Cell, more: &str) -> Result<String, StageError> {
-        let default = Config::default();
-        let Config {
-            delivery, directory, ..
-        } = &default;
+        let (delivery, directory) = (self.delivery()?, Config::default().directory);
+        let mut table: toml::Table = self.over.parse().doing("reading the configuration")?;
         let text = format!(
             "[broker]\nqueue_type = \"{}\"\n[delivery]\npoll_ms = {}\nretry_min_ms = {}\nretry_max_ms = {}\n\
              [directory]\nrefresh_ms = {}\n",
@@ -99,7 +113,7 @@ impl World {
             delivery.retry_max_ms,
             directory.refresh_ms,
         );
-        let mut table: toml::Table = text.parse().doing("writing the configuration")?;
+        crate::config::lay_over(&mut table, text.parse().doing("writing the configuration")?);
         if let (Store::Postgres, Some(server)) = (cell.ledger, &self.server) {
             let section = format!(
                 "[ledger]\nkind = \"postgres\"\nurl = {:?}\npassword_file = {:?}\nschema = \"bench_{}\"\n",
@@ -216,6 +230,20 @@ fn rsa_key() -> Result<String, StageError> {
     String::from_utf8(output.stdout).doing("reading an RSA key")
 }
 
+/// What a measurement takes over from an operator's configuration, as TOML: how the hub works, not where things are and
+/// whom it tells.
+#[must_use]
+pub fn measured(config: &Config) -> String {
+    const SECTIONS: [&str; 5] = ["broker.", "ledger.", "intake.", "delivery.", "inspect."];
+    const OF_THE_CELL: [&str; 3] = ["broker.queue_type", "broker.ca", "ledger.kind"];
+    let keys = differences(config);
+    let keys = keys.into_iter().filter(|line| {
+        let is_named = |keys: &[&str]| keys.iter().any(|key| line.starts_with(key));
+        is_named(&SECTIONS) && !is_named(&OF_THE_CELL)
+    });
+    keys.collect::<Vec<_>>().join("\n")
+}
+
 /// A key of the configuration that is not as in the default, without those that only say where things are.
 #[must_use]
 pub fn differences(config: &Config) -> Vec<String> {
@@ -294,5 +322,8 @@ mod tests {
         config.delivery.window = 7;
         config.ledger.path = "elsewhere.db".into();
         assert_eq!(differences(&config), ["delivery.window = 7"]);
+        config.broker.queue_type = crate::config::QueueType::Quorum;
+        config.hub.name = "another".to_owned();
+        assert_eq!(measured(&config), "delivery.window = 7");
     }
 }

@@ -14,7 +14,7 @@ use crate::bench::plan::{
 };
 use crate::bench::province::AGENCIES_MAX;
 use crate::bench::{self, Asked, Measurement};
-use crate::config::QueueType;
+use crate::config::{Config, QueueType};
 
 /// Documents before the clock starts, unless fewer are on it.
 const WARM_UP: usize = 300;
@@ -170,6 +170,7 @@ impl Place {
             measurements: vec![of(cell)],
             dir: self.dir,
             quiet: false,
+            config: Config::default(),
         }
     }
 }
@@ -251,6 +252,7 @@ pub(super) async fn answer(context: &Context, command: Command) -> Result<Answer
     let asked = Asked {
         program,
         quiet,
+        config: context.config()?,
         ..asked
     };
     let found = Box::pin(bench::run(&asked)).await.map_err(|error| {
@@ -343,6 +345,7 @@ fn plan(
         measurements,
         dir: what.dir,
         quiet: false,
+        config: Config::default(),
     })
 }
 
