@@ -64,6 +64,7 @@ fn every_measurement_balances() {
             // Not the folder for temporary files: it may lie in memory, which the bench refuses.
             dir: Some(programs),
             quiet: true,
+            config: truc_server::config::Config::default(),
         };
         let found = Box::pin(run(&asked)).await?;
         let json = &found.json;
